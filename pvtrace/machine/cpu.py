@@ -1,0 +1,98 @@
+"""The waist between the machine and the CPU: below it Unicorn, above it none."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pvtrace.model.exits import Exit
+from pvtrace.model.registers import Registers, Segment, TableRegister
+from pvtrace.model.step import Step
+
+
+class Cpu(Protocol):
+    """A CPU with its physical memory. Registers hold the *real* values; the guest's own IF and IOPL are System's.
+
+    The TLB is coherent: a change of a page-table entry, by the guest or by `write`, is seen by the next access.
+    """
+
+    @property
+    def steps(self) -> Step: ...
+
+    def run(self, until: Step) -> Exit:
+        """Run to exactly `until` steps, or to an earlier exit. `until` <= steps gives Arrived at once."""
+        ...
+
+    def run_native(self) -> Exit | None:
+        """Run the one instruction at EIP by itself, without intercepting it; its dispatch has been counted already.
+
+        None: it completed. A Fault: it raised one.
+        """
+        ...
+
+    def supply(self, value: int) -> None:
+        """The answer to a MmioRead; the load completes with the next `run`."""
+        ...
+
+    eip: int
+    eflags: int
+
+    @property
+    def cpl(self) -> int: ...
+    @property
+    def shadowed(self) -> bool:
+        """Whether the CPU itself is in the shadow of a MOV SS or POP SS: no interrupt may be taken here."""
+        ...
+
+    def gpr(self, register: int) -> int: ...
+    def set_gpr(self, register: int, value: int) -> None: ...
+    def segment(self, register: int) -> Segment: ...
+    def set_segment(self, register: int, segment: Segment) -> None:
+        """Also sets CPL := DPL for SS, and the operand, stack and address size that follow from CS and SS."""
+        ...
+
+    gdtr: TableRegister
+    idtr: TableRegister
+    ldtr: Segment
+    tr: Segment
+
+    def cr(self, number: int) -> int: ...
+    def set_cr(self, number: int, value: int) -> None: ...
+    def registers(self) -> Registers: ...
+
+    def physical(self, address: int, write: bool = False, user: bool = False) -> int:
+        """Walk the guest's page tables, setting accessed and dirty bits; raises x86.view.PageFault."""
+        ...
+
+    def read(self, address: int, size: int, user: bool = False) -> bytes: ...
+    def write(self, address: int, data: bytes, user: bool = False) -> None:
+        """All or nothing: both pages of an access that crosses are checked before a byte is stored."""
+        ...
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        """Bytes beyond memory read as FFh."""
+        ...
+
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Stores beyond memory are dropped; ROM is written (this is how it is loaded)."""
+        ...
+
+    def peek(self, address: int, size: int) -> bytes:
+        """For people: linear memory as far as it is mapped (may be short), without touching accessed bits."""
+        ...
+
+    def flush_tlb(self) -> None: ...
+
+    def protect(self, start: int, size: int) -> None:
+        """Make physical pages read-only memory: a guest's store to them becomes MmioWrite."""
+        ...
+
+    def take_dirty(self) -> Sequence[int]:
+        """Frames written since the last call, ascending."""
+        ...
+
+    def save(self) -> bytes:
+        """CPU state without memory, canonical; with `load`, changes nothing observable."""
+        ...
+
+    def load(self, state: bytes, pages: dict[int, bytes]) -> None:
+        """Put back a state and these page frames (all that differ from now); drops translations and the TLB."""
+        ...

@@ -1,0 +1,94 @@
+"""Why the CPU stopped: one small frozen value for each reason.
+
+Every exit but Arrived counts the dispatch that caused it (see `step`). EIP stands *at* the instruction that caused the
+exit and nothing of that instruction has happened; `length` is its size in bytes, for whoever completes it. Two
+exceptions, as on the hardware: Fault with vector 1 (a trap) and MmioWrite leave EIP behind the instruction.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The budget is spent: exactly the step that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An exception of the CPU itself. `address` is the full linear address (CR2) of a page fault, else None."""
+
+    vector: int
+    error: int | None
+    address: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SoftInt:
+    """INT n, INT3 or INTO (the latter only with OF set)."""
+
+    vector: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortRead:
+    """IN or INS. `string` marks INS; `rep` its REP form, of which the machine performs one iteration per exit."""
+
+    port: int
+    width: int
+    length: int
+    string: bool = False
+    rep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PortWrite:
+    """OUT or OUTS. `value` is 0 for OUTS: the machine reads it from DS:ESI (or the overridden segment)."""
+
+    port: int
+    width: int
+    value: int
+    length: int
+    string: bool = False
+    rep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hypercall:
+    """VMCALL, the trap instruction of our ROM's entry points. Elsewhere it is an undefined opcode."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitive:
+    """Any other privileged or sensitive instruction, stopped before it runs. `code` starts at EIP, at most 15 bytes."""
+
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MmioRead:
+    """A load from a physical address that is not memory. Answer with `Cpu.supply(value)`; the load then completes."""
+
+    address: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class MmioWrite:
+    """A store to a physical address that is not memory, or to ROM. The instruction is complete but for the store."""
+
+    address: int
+    width: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """HLT at a privilege level that may execute it."""
+
+    length: int
+
+
+Exit = Arrived | Fault | SoftInt | PortRead | PortWrite | Hypercall | Sensitive | MmioRead | MmioWrite | Halt

@@ -1,0 +1,20 @@
+"""A place in time that a machine can be put back to."""
+
+from dataclasses import dataclass
+
+from pvtrace.model.step import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`state` is the machine without its memory (CPU, devices, VMI state), canonical: equal states, equal bytes.
+
+    `pages` maps a page frame number to its 4096 bytes, for the frames that changed since the snapshot before (all
+    frames that are not zero, in the first one). `ram_digest` is the digest of all of memory, 16 bytes.
+    Breakpoints are never part of it.
+    """
+
+    step: Step
+    state: bytes
+    pages: dict[int, bytes]
+    ram_digest: bytes
