@@ -151,7 +151,7 @@ KINDS: dict[Kind, KindInfo] = {
         "flag_attempt",
         "flag",
         ("instruction", "asked", "virtual_before", "virtual_after", "real_before", "outcome"),
-        "an attempt on IF or IOPL, also one that changes nothing; flags as full EFLAGS images; the row's flags are after",
+        "an attempt on IF or IOPL, also one that changes nothing; full EFLAGS images; the row's flags are those after",
     ),
     Kind.PORT_READ: KindInfo("port_read", "port", ("port", "width", "value"), "IN, INS or a VMI port call"),
     Kind.PORT_WRITE: KindInfo("port_write", "port", ("port", "width", "value"), "OUT, OUTS or a VMI port call"),

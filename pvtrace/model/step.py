@@ -18,3 +18,5 @@ Step = NewType("Step", int)
 
 NEVER: Final = Step(1 << 62)
 """A step that no run reaches; 'no limit'."""
+
+RESET: Final = Step(0)

@@ -6,7 +6,7 @@ IDTR, LDTR, TR, FPU) lives in the Cpu.
 
 from dataclasses import dataclass
 
-from pvtrace.model.step import Step
+from pvtrace.model.step import RESET, Step
 
 DR_RESET = (0, 0, 0, 0, 0, 0, 0xFFFF0FF0, 0x00000400)
 """DR0..DR7 after reset (SDM volume 3, table 10-1). DR4 and DR5 are aliases of DR6 and DR7 and stay 0 here."""
@@ -23,7 +23,7 @@ class System:
     paravirtual: bool = False
     vif: bool = False
     viopl: int = 0
-    shadow: Step = Step(0)  # no external interrupt is taken before step shadow (STI and MOV SS, SDM volume 3, 7.8.3)
+    shadow: Step = RESET  # no external interrupt is taken before step shadow (STI and MOV SS, SDM volume 3, 7.8.3)
     kernel_stack: tuple[int, int] | None = None  # (SS selector, ESP) from UpdateKernelStack; None: the TSS's
     msrs: tuple[tuple[int, int], ...] = ()  # (index, 64-bit value), sorted by index; absent means 0
     drs: tuple[int, ...] = DR_RESET
