@@ -93,6 +93,7 @@ class ReadPort:
     register: int = 0
     address: int | None = None
     zero_extend: bool = False
+    user: bool = False  # rights of the store to `address`
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class View(Protocol):
     def eip(self) -> int: ...
     @property
     def eflags(self) -> int:
-        """The real flags. The guest's own are `flags.guest_flags(view.eflags, view.system)`."""
+        """The real flags. The guest's own are `eflags.guest_flags(view.eflags, view.system)`."""
         ...
 
     @property
@@ -61,4 +61,8 @@ class View(Protocol):
     def read(self, address: int, size: int, user: bool = False) -> bytes: ...
     def physical(self, address: int) -> int:
         """Physical address of a linear one, supervisor read; raises PageFault."""
+        ...
+
+    def writable(self, address: int, size: int) -> bool:
+        """Whether a supervisor store to these linear addresses would succeed."""
         ...

@@ -1,0 +1,170 @@
+"""Speed of pvtrace beside stock Unicorn and QEMU, on four kinds of work, in one run.
+
+Usage: python bench/run.py [--rounds N] [--only RUNNER]...
+
+Every workload (guests/*.c) is built in two lengths and every runner is a process of its own; what counts is the
+difference of their wall times, so that starting, loading and ending cancel. Runners take turns within a round, and the
+medians over the rounds are shown, so that other load on the machine meets all of them alike. Instructions are counted
+by pvtrace's own steps, which are those of QEMU's icount: each REP iteration is one.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import geometric_mean, median
+
+import click
+
+HERE = Path(__file__).parent
+GUESTS = HERE / "guests"
+LIMIT = 300
+"""Seconds after which a run is taken for hanging."""
+
+CC = (
+    *("gcc", "-m32", "-march=i686", "-O2", "-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pic"),
+    *("-fno-stack-protector", "-fno-tree-loop-distribute-patterns", "-fno-asynchronous-unwind-tables"),
+    *("-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none"),
+)
+PVTRACE = (sys.executable, "-m", "pvtrace", "-q")
+QEMU = (
+    *("qemu-system-i386", "-M", "pc", "-m", "64", "-accel", "tcg", "-display", "none", "-monitor", "none"),
+    *("-serial", "none", "-parallel", "none", "-net", "none", "-no-reboot"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`small` and `big`: how often the work is done, in the two lengths."""
+
+    name: str
+    kind: str
+    small: int
+    big: int
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A workload, built: the guest's ELF file; its recordings lie beside it."""
+
+    elf: Path
+
+    @property
+    def recording(self) -> Path:
+        return self.elf.with_suffix(".pvt")
+
+    @property
+    def qemu_log(self) -> Path:
+        return self.elf.with_suffix(".rr")
+
+
+Runner = Callable[[Build], tuple[str, ...]]
+"""The command line that runs a guest from start to end."""
+
+WORKLOADS = (
+    Workload("loops", "integer loops", 5, 105),
+    Workload("copy", "memory copies", 50, 1050),
+    Workload("interp", "interpreter", 5, 105),
+    Workload("calls", "calls", 50, 1050),
+)
+
+
+def qemu(mode: str) -> Runner:
+    """QEMU with an exact instruction count, and its own record or replay."""
+    return lambda build: (
+        *(*QEMU, "-kernel", str(build.elf)),
+        *("-icount", f"shift=0,rr={mode},rrfile={build.qemu_log}"),
+    )
+
+
+RUNNERS: dict[str, Runner] = {
+    "stock Unicorn": lambda build: (sys.executable, str(HERE / "stock.py"), str(build.elf)),
+    "pvtrace record": lambda build: (
+        *(*PVTRACE, "record", str(build.elf), "-o", str(build.recording), "--force", "--console", "null"),
+    ),
+    "pvtrace replay": lambda build: (*PVTRACE, "replay", str(build.recording)),
+    "QEMU record": qemu("record"),
+    "QEMU replay": qemu("replay"),
+}
+"""In the order of a round: a replay needs the recording before it."""
+
+BASES = ("stock Unicorn", "QEMU replay")
+
+
+def build(workload: Workload, rounds: int, folder: Path) -> Build:
+    """Compile one length of a workload."""
+    elf = folder / f"{workload.name}-{rounds}.elf"
+    sources = (str(GUESTS / "start.S"), str(GUESTS / f"{workload.name}.c"))
+    run((*CC, f"-DROUNDS={rounds}", f"-Wl,-T,{GUESTS / 'link.ld'}", "-o", str(elf), *sources))
+    return Build(elf)
+
+
+def run(command: tuple[str, ...]) -> float:
+    """Seconds that a command takes; it must succeed."""
+    start = time.perf_counter()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise click.ClickException(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
+    return seconds
+
+
+def steps(built: Build) -> int:
+    """Steps from reset to the end of the guest, by pvtrace."""
+    if not built.recording.exists():
+        run(RUNNERS["pvtrace record"](built))
+    info = subprocess.check_output((*PVTRACE, "info", "--json", str(built.recording)), text=True)
+    count = json.loads(info)["steps"]
+    assert isinstance(count, int)
+    return count
+
+
+Row = dict[str, float]
+"""MIPS by workload."""
+
+
+def measure(rounds: int, names: tuple[str, ...], folder: Path) -> dict[str, Row]:
+    """Medians over the rounds, for each runner."""
+    built = {w.name: (build(w, w.small, folder), build(w, w.big, folder)) for w in WORKLOADS}
+    spent: dict[tuple[str, str], list[float]] = {(name, w.name): [] for name in names for w in WORKLOADS}
+    for number in range(rounds):
+        for workload in WORKLOADS:
+            click.echo(f"round {number + 1} of {rounds}: {workload.kind}", err=True)
+            small, big = built[workload.name]
+            for name in names:
+                before, after = run(RUNNERS[name](small)), run(RUNNERS[name](big))
+                spent[name, workload.name].append(after - before)
+    work = {name: steps(big) - steps(small) for name, (small, big) in built.items()}
+    return {name: {w: count / median(spent[name, w]) / 1e6 for w, count in work.items()} for name in names}
+
+
+def table(rows: dict[str, Row]) -> list[str]:
+    """MIPS for each runner and workload, their geometric mean, and its ratios to the bases."""
+    bases = [base for base in BASES if base in rows]
+    means = {name: geometric_mean(row.values()) for name, row in rows.items()}
+    heads = [*(w.kind for w in WORKLOADS), "mean", *(f"/ {base}" for base in bases)]
+    lines = [f"{'MIPS':16}" + "".join(f"{head:>17}" for head in heads)]
+    for name, row in rows.items():
+        cells = [*(f"{row[w.name]:17.1f}" for w in WORKLOADS), f"{means[name]:17.1f}"]
+        ratios = [f"{means[name] / means[base]:17.2f}" for base in bases]
+        lines.append(f"{name:16}" + "".join(cells + ratios))
+    return lines
+
+
+@click.command()
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often everything is run.")
+@click.option("--only", multiple=True, type=click.Choice(list(RUNNERS)), help="Only these runners.")
+def main(rounds: int, only: tuple[str, ...]) -> None:
+    """Measure everything and print one table."""
+    names = tuple(name for name in RUNNERS if not only or name in only)
+    with tempfile.TemporaryDirectory(prefix="pvtrace-bench-") as folder:
+        for line in table(measure(rounds, names, Path(folder))):
+            click.echo(line)
+
+
+if __name__ == "__main__":
+    main()

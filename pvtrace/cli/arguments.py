@@ -1,0 +1,120 @@
+"""Quantities, places and files as people write them on the command line. Pure but for looking for the newest file."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from pvtrace.model.errors import InputError
+from pvtrace.model.events import KINDS, Kind
+
+_SIZE = re.compile(r"(\d+)([kKmMgG]?)(?:i?[bB])?")
+_BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_DECIMAL = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_COUNT = re.compile(r"([\d_]+)([kKmMgG]?)")
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes: 4096, 64k, 64M, 1G (powers of 1024)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} is not a size; write bytes, or 64k, 64M, 1G", param, ctx)
+        return int(match[1]) * _BINARY[match[2].lower()]
+
+
+class Count(click.ParamType[int]):
+    """A number of steps: 5000000, 5_000_000, 5M (powers of 1000)."""
+
+    name = "steps"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _COUNT.fullmatch(value)
+        if match is None or not match[1].strip("_"):
+            self.fail(f"{value!r} is not a number of steps; write 5000000, or 5M", param, ctx)
+        return int(match[1].replace("_", "")) * _DECIMAL[match[2].lower()]
+
+
+class Address(click.ParamType[int]):
+    """A linear address, hexadecimal with or without 0x."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            address = int(value, 16)
+        except ValueError:
+            address = -1
+        if not 0 <= address < 1 << 32:
+            self.fail(f"{value!r} is not an address; write 32 bits in hexadecimal, as 0x101234", param, ctx)
+        return address
+
+
+ALIASES = {f"{info.family}s": info.family for info in KINDS.values()}
+"""People say `faults` for the family `fault`."""
+
+
+def kinds_named(word: str) -> frozenset[Kind]:
+    """The kinds of events that a word means: a kind by its name, a family (also in the plural), or `all`; else none."""
+    if word == "all":
+        return frozenset(Kind)
+    family = ALIASES.get(word, word)
+    return frozenset(kind for kind, info in KINDS.items() if word == info.name or family == info.family)
+
+
+class Kinds(click.ParamType[frozenset[Kind]]):
+    """Kinds of events by name or family, with commas between."""
+
+    name = "kinds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[Kind]:
+        if isinstance(value, frozenset):
+            return value
+        chosen: frozenset[Kind] = frozenset()
+        for word in value.split(","):
+            kinds = kinds_named(word)
+            if not kinds:
+                self.fail(f"{word!r} is no kind of event; there are {', '.join(_words())}", param, ctx)
+            chosen |= kinds
+        return chosen
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del ctx, param
+        before, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{word}") for word in _words() if word.startswith(last)]
+
+
+def _words() -> list[str]:
+    return ["all", *sorted(set(ALIASES)), *sorted(info.name for info in KINDS.values())]
+
+
+def newest(folder: Path) -> Path:
+    """The recording in `folder` that was written last; InputError if there is none."""
+    recordings = sorted(folder.glob("*.pvt"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    if not recordings:
+        raise InputError(
+            "there is no recording (*.pvt) in the current folder; name one, or make one with pvtrace record"
+        )
+    return recordings[-1]
+
+
+def recording_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the optional argument FILE, a recording; `chosen` makes a path of it."""
+    return click.argument("file", required=False, type=click.Path(path_type=Path))(command)
+
+
+def chosen(file: Path | None) -> Path:
+    """The recording that was named, else the newest one of the current folder."""
+    return file if file is not None else newest(Path())

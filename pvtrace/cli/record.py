@@ -1,0 +1,160 @@
+"""`pvtrace record`."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from pvtrace.cli.arguments import Count, Kinds, Size
+from pvtrace.cli.exit_codes import GUEST_FAILED, INTERRUPTED, TIMED_OUT, WELL
+from pvtrace.cli.progress import Progress
+from pvtrace.cli.voice import quiet, voiced
+from pvtrace.cli.watching import Watching
+from pvtrace.model.events import Kind
+from pvtrace.model.stops import Stop, Why
+from pvtrace.report.describe import describe
+from pvtrace.session.options import RecordOptions
+from pvtrace.session.record import RecordResult
+from pvtrace.session.record import record as run
+
+ENDS = {
+    Why.ARRIVED: "stopped at --until",
+    Why.SHUTDOWN: "the guest shut down",
+    Why.EXIT: "the guest ended with exit code {code}",
+    Why.IDLE: "the guest is idle for ever",
+    Why.REBOOT: "the guest rebooted",
+    Why.TRIPLE_FAULT: "triple fault",
+    Why.TERMINATED: "the guest broke a rule of VMI",
+    Why.UNSUPPORTED: "the guest needs what pvtrace does not model",
+}
+
+
+@click.command()
+@click.argument("guest", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Recording to write.  [default: GUEST.pvt here]")
+@click.option(
+    "--vmi",
+    type=click.Choice(["both", "3.0", "13.3", "none"]),
+    default="both",
+    show_default=True,
+    help="Generations of the VMI ROMs that the guest finds.",
+)
+@click.option("--ram", type=Size(), default="64M", show_default=True, help="Memory of the guest.")
+@click.option("--append", default="", metavar="TEXT", help="Command line of the guest.")
+@click.option(
+    "--module", "modules", type=click.Path(path_type=Path), multiple=True, help="Multiboot module; repeatable."
+)
+@click.option("--until", metavar="STEP|20s|SYMBOL", help="Stop at a step, a virtual time or a function.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds of yours.")
+@click.option(
+    "--clock",
+    type=click.Choice(["virtual", "host"]),
+    default="virtual",
+    show_default=True,
+    help="What the guest's time follows: its own steps, or the host's clock.",
+)
+@click.option("--hz", type=click.IntRange(1), default=100_000_000, show_default=True, help="Steps per virtual second.")
+@click.option("--console", default="-", show_default=True, metavar="-|null|FILE", help="The guest's serial console.")
+@click.option("--checkpoint-every", type=Count(), metavar="STEPS", help="Distance of checkpoints.  [default: chosen]")
+@click.option("--max-size", type=Size(), help="Stop before the recording grows larger.")
+@click.option("--print", "printed", type=Kinds(), help="Events to print as they happen: calls,faults,flags ...")
+@click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
+@voiced
+def record(
+    *,
+    guest: Path,
+    output: Path | None,
+    vmi: str,
+    ram: int,
+    append: str,
+    modules: tuple[Path, ...],
+    until: str | None,
+    timeout: float | None,
+    clock: str,
+    hz: int,
+    console: str,
+    checkpoint_every: int | None,
+    max_size: int | None,
+    printed: frozenset[Kind] | None,
+    force: bool,
+) -> int:
+    """Run a guest and record it.
+
+    GUEST is a 32-bit ELF file, Multiboot or not. Whatever happens is recorded; Ctrl-C ends the run and keeps it. The
+    guest's console is yours: what you type goes to the guest.
+
+    \b
+    Example:
+      pvtrace record kernel.elf --print faults,flags
+    """
+    options = RecordOptions(
+        guest=guest,
+        output=output,
+        vmi=vmi,
+        ram=ram,
+        append=append,
+        modules=modules,
+        until=until,
+        timeout=timeout,
+        clock=clock,
+        hz=hz,
+        console=console,
+        checkpoint_every=checkpoint_every,
+        max_size=max_size,
+        force=force,
+    )
+    watching = Watching(
+        Progress("recording", sys.stderr, wanted=not quiet()),
+        notes=sys.stderr,
+        describe=describe,
+        printed=printed or frozenset(),
+        screen=sys.stdout.buffer if console == "-" else None,
+    )
+    try:
+        result = run(options, watching)
+    finally:
+        watching.progress_line.clear()
+    if not quiet():
+        click.echo("\n".join([recorded(result), *next_commands(result.path)]), err=True)
+    code = exit_code(result)
+    if code == GUEST_FAILED:
+        click.echo(f"pvtrace: the guest failed at step {result.stop.step}: {ending(result.stop)}", err=True)
+    return code
+
+
+def ending(stop: Stop) -> str:
+    """How a run ended, in words."""
+    words = ENDS[stop.why].format(code=stop.code)
+    return f"{words} ({stop.detail})" if stop.detail else words
+
+
+def exit_code(result: RecordResult) -> int:
+    """What the shell is told."""
+    if result.interrupted:
+        return INTERRUPTED
+    if result.timed_out:
+        return TIMED_OUT
+    return WELL if result.stop.well else GUEST_FAILED
+
+
+def recorded(result: RecordResult) -> str:
+    """One line about a recording just made."""
+    if result.interrupted:
+        end = "stopped by Ctrl-C"
+    elif result.timed_out:
+        end = "stopped by --timeout"
+    else:
+        end = ending(result.stop)
+    return f"recorded {result.path}: {result.steps:,} steps, {result.events:,} events, {result.seconds:.1f} s; {end}"
+
+
+def next_commands(path: Path) -> list[str]:
+    """What to do with a recording, to paste."""
+    name = shlex.quote(str(path))
+    return [
+        "next:",
+        f"  pvtrace replay {name}",
+        f"  pvtrace events {name} --summary",
+        f'  sqlite3 {name} "SELECT * FROM flag_attempt LIMIT 10"',
+    ]

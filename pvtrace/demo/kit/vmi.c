@@ -1,0 +1,230 @@
+/* vmi.c: finds the VMI ROM and fills the table of operations; the native routines for when there is none. */
+#include "vmi.h"
+
+/* ---- The native routines: what each operation is on bare hardware. ---- */
+
+static VMICALL void native_enable_interrupts(void)
+{
+    __asm__ volatile("sti" : : : "memory");
+}
+
+static VMICALL void native_disable_interrupts(void)
+{
+    __asm__ volatile("cli" : : : "memory");
+}
+
+static VMICALL u32 native_get_interrupt_mask(void)
+{
+    u32 eflags;
+    __asm__ volatile("pushfl; popl %0" : "=r"(eflags));
+    return eflags & INTERRUPTS_ENABLED;
+}
+
+static VMICALL void native_set_interrupt_mask(u32 mask)
+{
+    if (mask & INTERRUPTS_ENABLED)
+        native_enable_interrupts();
+    else
+        native_disable_interrupts();
+}
+
+static VMICALL void native_halt(void)
+{
+    /* STI takes effect one instruction late, so no interrupt can slip in between the two. */
+    __asm__ volatile("sti; hlt" : : : "memory");
+}
+
+static VMICALL void native_shutdown(void)
+{
+    outb(0xF4, 0); /* the debug exit port: pvtrace and QEMU's isa-debug-exit end here */
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+static VMICALL void native_set_idt(const struct table_pointer *table)
+{
+    __asm__ volatile("lidt %0" : : "m"(*table));
+}
+
+static VMICALL void native_set_tr(u32 selector)
+{
+    __asm__ volatile("ltr %w0" : : "r"(selector) : "memory");
+}
+
+static VMICALL void native_write_entry(void *table, u32 index, u32 low, u32 high)
+{
+    volatile u32 *entry = (u32 *)table + 2 * index;
+    entry[0] = low;
+    entry[1] = high;
+}
+
+extern u32 tss[]; /* traps.c */
+
+static VMICALL void native_update_kernel_stack(u32 ss, u32 esp)
+{
+    tss[1] = esp; /* esp0 and ss0 of the task state segment */
+    tss[2] = ss;
+}
+
+static VMICALL void native_set_iopl_mask(u32 mask)
+{
+    __asm__ volatile("pushfl; andl $~0x3000, (%%esp); orl %0, (%%esp); popfl" : : "r"(mask) : "cc", "memory");
+}
+
+static VMICALL u32 native_get_cr2(void)
+{
+    u32 value;
+    __asm__ volatile("movl %%cr2, %0" : "=r"(value));
+    return value;
+}
+
+static VMICALL u32 native_get_cr3(void)
+{
+    u32 value;
+    __asm__ volatile("movl %%cr3, %0" : "=r"(value));
+    return value;
+}
+
+static VMICALL void native_set_cr3(u32 value)
+{
+    __asm__ volatile("movl %0, %%cr3" : : "r"(value) : "memory");
+}
+
+static VMICALL void native_set_pxe(u32 value, u32 *entry, u32 flags)
+{
+    (void)flags;
+    *(volatile u32 *)entry = value;
+}
+
+static VMICALL void native_inval_page(u32 address)
+{
+    __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+}
+
+static VMICALL void native_allocate_page(u32 frame, u32 flags, u32 source, u32 start, u32 count)
+{
+    (void)frame, (void)flags, (void)source, (void)start, (void)count; /* hardware need not be told */
+}
+
+static VMICALL void native_set_linear_mapping(u32 slot, u32 address, u32 pages, u32 first_frame)
+{
+    (void)slot, (void)address, (void)pages, (void)first_frame;
+}
+
+static VMICALL u64 native_rdtsc(void)
+{
+    u64 value;
+    __asm__ volatile("rdtsc" : "=A"(value));
+    return value;
+}
+
+/* IRET and SYSEXIT are *called*, so both must first drop the return address. */
+void native_iret(void);
+void native_sysexit(void);
+__asm__("native_iret: addl $4, %esp; iret");
+__asm__("native_sysexit: addl $4, %esp; sti; sysexit");
+
+struct pv_ops pv = {
+    .iret = native_iret,
+    .sysexit = native_sysexit,
+    .enable_interrupts = native_enable_interrupts,
+    .disable_interrupts = native_disable_interrupts,
+    .get_interrupt_mask = native_get_interrupt_mask,
+    .set_interrupt_mask = native_set_interrupt_mask,
+    .halt = native_halt,
+    .shutdown = native_shutdown,
+    .set_idt = native_set_idt,
+    .set_tr = native_set_tr,
+    .write_gdt_entry = native_write_entry,
+    .write_idt_entry = native_write_entry,
+    .update_kernel_stack = native_update_kernel_stack,
+    .set_iopl_mask = native_set_iopl_mask,
+    .get_cr2 = native_get_cr2,
+    .get_cr3 = native_get_cr3,
+    .set_cr3 = native_set_cr3,
+    .set_pxe = native_set_pxe,
+    .inval_page = native_inval_page,
+    .allocate_page = native_allocate_page,
+    .set_linear_mapping = native_set_linear_mapping,
+    .rdtsc = native_rdtsc,
+};
+
+/* ---- The ROM. ---- */
+
+/* Which call of VMI 3.0 fills which operation. The numbers are the interface; they never change. */
+static const struct {
+    u32 call;
+    void *operation;
+} calls[] = {
+    {5, &pv.set_idt},
+    {6, &pv.set_tr},
+    {11, &pv.write_gdt_entry},
+    {13, &pv.write_idt_entry},
+    {14, &pv.update_kernel_stack},
+    {17, &pv.set_cr3},
+    {20, &pv.get_cr2},
+    {21, &pv.get_cr3},
+    {27, &pv.rdtsc},
+    {29, &pv.enable_interrupts},
+    {30, &pv.disable_interrupts},
+    {31, &pv.get_interrupt_mask},
+    {32, &pv.set_interrupt_mask},
+    {33, &pv.iret},
+    {34, &pv.sysexit},
+    {35, &pv.halt},
+    {37, &pv.shutdown},
+    {38, &pv.set_pxe},
+    {44, &pv.allocate_page},
+    {46, &pv.inval_page},
+    {48, &pv.set_linear_mapping},
+    {61, &pv.set_iopl_mask},
+    {66, &pv.get_cycle_frequency},
+    {67, &pv.get_cycle_counter},
+    {68, &pv.set_alarm},
+    {69, &pv.cancel_alarm},
+    {70, &pv.get_wallclock_time},
+};
+
+int vmi_present;
+
+/* An option ROM begins with 55 AA and its length in units of 512 bytes; a VMI ROM has "cVmi" at offset 8 and its
+ * version at 12 (minor) and 13 (major). The bytes of every good option ROM add up to 0. There may be several ROMs:
+ * one of another version (13 is an older interface with other numbers) is passed over. */
+static u8 *find_rom(void)
+{
+    for (u8 *rom = (u8 *)0xC0000; rom < (u8 *)0xE0000; rom += 2048) {
+        u8 sum = 0;
+        if (*(u16 *)rom != 0xAA55 || *(u32 *)(rom + 8) != 0x696D5663 || rom[13] != 3)
+            continue;
+        for (u32 i = 0; i < rom[2] * 512u; i++)
+            sum += rom[i];
+        if (sum == 0)
+            return rom;
+    }
+    return 0;
+}
+
+int vmi_start(void)
+{
+    u8 *rom = find_rom();
+    if (!rom)
+        return 0;
+
+    /* The ROM has two fixed entry points. Init, at 128, returns 0 if all is well - and returns to a kernel that now
+     * runs at privilege level 1. Should it fail, nothing has changed, and we carry on natively. */
+    int (VMICALL *init)(void) = (void *)(rom + 128);
+    if (init() != 0)
+        return 0;
+    vmi_present = 1;
+
+    /* The other, at 136, tells where each call is. EAX is the address, and the low byte of EDX says what to do with
+     * it: 1 = call it, 0 = the ROM does not have it, 3 = nothing needs to be done (then the native routine would be
+     * wrong, but none of the calls above is of that kind). */
+    u64 (VMICALL *relocation)(u32 call) = (void *)(rom + 136);
+    for (u32 i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        u64 answer = relocation(calls[i].call);
+        if ((u8)(answer >> 32) == 1)
+            *(u32 *)calls[i].operation = (u32)answer;
+    }
+    return 1;
+}

@@ -1,0 +1,116 @@
+/* The C core: a CPU that counts every dispatch and stops exactly.
+ *
+ *   mmu.c      the guest's page tables, walked when Unicorn's TLB misses
+ *   counter.c  the block callback, the exact step counter, the run loop
+ *   _core.c    the Python type
+ *
+ * It knows x86 paging and counting. It knows no VMI call, no device, no event. */
+#ifndef PVTRACE_CORE_H
+#define PVTRACE_CORE_H
+
+#include "unicorn_abi.h"
+
+enum { PAGE = 4096 };
+
+/* What is known of a frame of guest memory. All but F_DIRTY and F_ROM are caches of what Unicorn holds. */
+enum {
+    F_FETCHED = 1, /* code of it may be translated: stores must go through Unicorn's slow path */
+    F_DIRTY = 2,   /* written since take_dirty */
+    F_TABLE = 4,   /* a page table that cached translations were read from: stores are caught */
+    F_WRITABLE = 8, /* Unicorn's TLB may hold a writable translation to it */
+    F_ROM = 16,
+};
+
+enum exit_code {
+    EXIT_NONE,
+    EXIT_ARRIVED,
+    EXIT_FAULT,     /* vector, error, address */
+    EXIT_INTERCEPT, /* an instruction of the intercept table is at EIP */
+    EXIT_MMIO,      /* address: physical; the access is refused */
+    EXIT_BROKEN,    /* the emulator returned something we do not know: a bug of ours */
+};
+
+/* One translated block, found by the callback without a search: Unicorn passes its address. */
+struct block {
+    int32_t cost; /* what the callback subtracts: n, or more than any budget if the block needs a look first */
+    int32_t n;    /* instructions in the block */
+    int32_t runnable; /* instructions from its start that may run unlooked-at */
+    translation_block *tb; /* NULL: not yet executed */
+};
+
+/* How a single instruction is run (counter_step); flags. */
+enum mode {
+    MODE_PLAIN = 0,
+    MODE_NATIVE = 1, /* not intercepted */
+    MODE_TABLE = 2,  /* may store into page tables */
+    MODE_MMIO = 4,   /* device memory is replaced by the scratch page */
+};
+
+struct refusal { /* the last refused TLB fill */
+    enum { REFUSED_NOTHING, REFUSED_PAGING, REFUSED_HOLE, REFUSED_TABLE, REFUSED_MMIO } why;
+    int access; /* UC_MEM_* */
+    uint32_t page;
+    uint32_t error;
+    uint64_t physical; /* of the page */
+};
+
+struct core {
+    uc_engine *engine;
+    void *cpu;
+    env_state *env;
+    uint32_t *cflags_next;
+    uint8_t *ram, *scratch, *frames;
+    uint64_t ram_size;
+
+    uint64_t steps;
+    int asked;  /* size of the block we asked Unicorn for, 0 none */
+    int tries;  /* how often fetching a single instruction was refused */
+    unsigned mode;
+    enum exit_code stop; /* decided in a callback */
+    int vector, error;
+    bool has_error;
+    uint32_t address;
+    uint64_t physical;
+    struct refusal refusal;
+    bool prefetched; /* prefetched_page was entered into the TLB for translation only, ahead of EIP */
+    uint32_t prefetched_page;
+
+    uint64_t hole; /* first linear address the guest may not touch */
+    bool nxe;
+
+    uint8_t intercept_one[256], intercept_two[256]; /* by opcode: 0 no, 255 yes, else bit r: if modrm.reg = r */
+
+    struct block *pool;
+    uint32_t pool_used;
+    bool flush_code;
+    void **block_user_data; /* where Unicorn takes the record of the next translation from */
+
+    uint32_t *tables, *writables; /* frames that have F_TABLE, F_WRITABLE */
+    uint32_t ntables, nwritables;
+
+    uint64_t restarts, splits, table_stores; /* for the curious */
+};
+
+/* ---- mmu.c */
+enum access { READ, WRITE, FETCH };
+struct walk {
+    uint64_t physical;
+    uint32_t error;   /* page-fault error code if refused */
+    bool writable;    /* a store needs no further walk: allowed, and the dirty bit is set */
+};
+enum { WALK_LOOK = 0, WALK_MARK = 1 /* set accessed and dirty bits */, WALK_CACHE = 2 /* it goes into the TLB */ };
+bool mmu_walk(struct core *c, uint32_t linear, enum access access, bool user, unsigned how, struct walk *w);
+bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *entry, void *core);
+void mmu_flush(struct core *c);
+void mmu_stored(struct core *c, uint64_t physical, uint64_t size);
+
+/* ---- counter.c */
+void counter_block(uc_engine *engine, uint64_t pc, uint32_t size, void *block);
+void counter_edge(uc_engine *engine, void *current, void *previous, void *core);
+void counter_exception(uc_engine *engine, uint32_t vector, void *core);
+bool counter_undefined(uc_engine *engine, void *core);
+enum exit_code counter_run(struct core *c, uint64_t until);
+enum exit_code counter_step(struct core *c, unsigned mode);
+void counter_flush_code(struct core *c);
+
+#endif

@@ -1,0 +1,394 @@
+/* The exact step counter, the exact stop, and interception: one callback at the start of every translated block.
+ *
+ * The callback subtracts the block's size from the budget. Whatever needs a closer look (a new block, a block with an
+ * intercepted instruction in it, one that would pass the budget) is made to overdraw it and comes to look_at(), which
+ * either stops, or has Unicorn run just the first k instructions of the block: QEMU can be asked for a block of k
+ * instructions (cflags_next_tb), which is how its own -icount and self-modifying-code logic work.
+ *
+ * Blocks that are left early are given back: a fault in the middle, and QEMU's restart of a store into its own block,
+ * which is recognised by the one-instruction block that QEMU, not we, asked for. Where in the block it happened is
+ * read from the table that QEMU keeps behind each block to restore EIP; nothing is decoded. */
+#include "core.h"
+
+#include <string.h>
+
+enum { LOOK = 1 << 30 }; /* a cost that always overdraws; budgets are handed out in slices below it */
+enum { SLICE = (1 << 30) - 1, POOL = 1 << 18, POOL_SPARE = 256 };
+
+/* The callback's own state, in fixed places: it runs at every block. */
+static int64_t budget;
+static struct block *current;
+static struct core *running;
+
+static void look_at(struct block *b, uint32_t pc, uintptr_t host);
+
+void counter_block(uc_engine *engine, uint64_t pc, uint32_t size, void *block)
+{
+    (void)engine, (void)size;
+    struct block *b = block;
+    int64_t rest = budget - b->cost;
+    if (__builtin_expect(rest < 0, 0)) {
+        look_at(b, (uint32_t)pc, (uintptr_t)__builtin_return_address(0));
+        return;
+    }
+    budget = rest;
+    current = b;
+}
+
+/* ------------------------------------------------------------------ QEMU's table of a block's instructions */
+
+static int64_t sleb128(const uint8_t **p)
+{
+    int64_t value = 0;
+    int shift = 0;
+    uint8_t byte;
+    do {
+        byte = *(*p)++;
+        value |= (int64_t)(byte & 0x7f) << shift;
+        shift += 7;
+    } while (byte & 0x80);
+    if (shift < 64 && byte & 0x40)
+        value |= -(int64_t)1 << shift;
+    return value;
+}
+
+/* Iterates over the linear addresses of a block's instructions. */
+struct walker {
+    const uint8_t *p;
+    uint64_t pc;
+};
+
+static struct walker walk_block(const translation_block *tb) { return (struct walker){tb->tc.ptr + tb->tc.size, tb->pc}; }
+
+static uint32_t next_instruction(struct walker *w)
+{
+    w->pc += (uint64_t)sleb128(&w->p);
+    for (int i = 1; i < INSN_START_WORDS; i++)
+        sleb128(&w->p);
+    sleb128(&w->p); /* host offset */
+    return (uint32_t)w->pc;
+}
+
+/* Index of the instruction at `pc`, or -1. */
+static int index_of(const translation_block *tb, uint32_t pc)
+{
+    struct walker w = walk_block(tb);
+    for (int i = 0; i < tb->icount; i++)
+        if (next_instruction(&w) == pc)
+            return i;
+    return -1;
+}
+
+/* ------------------------------------------------------------------ new blocks */
+
+static bool is_prefix(uint8_t b)
+{
+    return b == 0x66 || b == 0x67 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0x26 || b == 0x64 || b == 0x65 ||
+           b == 0xf0 || b == 0xf2 || b == 0xf3;
+}
+
+static uint8_t code_byte(const struct core *c, const translation_block *tb, uint32_t pc)
+{
+    uint64_t first = tb->page_addr[0] & ~(uint64_t)0xfff, second = tb->page_addr[1];
+    bool same = ((uint32_t)tb->pc ^ pc) < PAGE && !(((uint32_t)tb->pc ^ pc) & ~0xfffu);
+    uint64_t page = same ? first : second;
+    return page == UINT64_MAX || page >= c->ram_size ? 0 : c->ram[page + (pc & 0xfff)];
+}
+
+static bool intercepted(const struct core *c, const translation_block *tb, uint32_t pc)
+{
+    int i = 0;
+    while (i < 14 && is_prefix(code_byte(c, tb, pc)))
+        pc++, i++;
+    uint8_t opcode = code_byte(c, tb, pc), rule;
+    if (opcode == 0x0f)
+        rule = c->intercept_two[code_byte(c, tb, ++pc)];
+    else
+        rule = c->intercept_one[opcode];
+    if (rule == 0 || rule == 255)
+        return rule;
+    return rule >> (code_byte(c, tb, pc + 1) >> 3 & 7) & 1;
+}
+
+static void learn(struct core *c, struct block *b, translation_block *tb)
+{
+    b->tb = tb;
+    b->n = tb->icount;
+    b->runnable = b->n;
+    struct walker w = walk_block(tb);
+    uint32_t pc = next_instruction(&w);
+    bool crosses = tb->page_addr[1] != UINT64_MAX;
+    uint32_t second_page = (uint32_t)((tb->pc & ~(uint64_t)0xfff) + PAGE);
+    for (int i = 0; i < b->n; i++) {
+        uint32_t next = i + 1 < b->n ? next_instruction(&w) : (uint32_t)(tb->pc + tb->size);
+        if (intercepted(c, tb, pc) || (crosses && next - (uint32_t)tb->pc > second_page - (uint32_t)tb->pc)) {
+            b->runnable = i;
+            break;
+        }
+        pc = next;
+    }
+    bool whole = b->runnable == b->n && (tb->cflags & CF_COUNT_MASK) != 1;
+    b->cost = whole ? b->n : LOOK;
+}
+
+/* Give Unicorn the record of the block that it will translate next. */
+static void next_record(struct core *c)
+{
+    if (c->pool_used >= POOL - POOL_SPARE)
+        c->flush_code = true;
+    struct block *b = &c->pool[c->pool_used < POOL - 1 ? c->pool_used++ : POOL - 1];
+    *b = (struct block){.cost = LOOK};
+    *c->block_user_data = b;
+}
+
+void counter_edge(uc_engine *engine, void *now, void *before, void *core)
+{
+    (void)engine, (void)now, (void)before;
+    next_record(core);
+}
+
+void counter_flush_code(struct core *c)
+{
+    uc.ctl(c->engine, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0));
+    c->flush_code = false;
+    c->pool_used = 0;
+    next_record(c);
+}
+
+/* ------------------------------------------------------------------ a block that needs a look */
+
+static void stop(struct core *c, enum exit_code code)
+{
+    c->stop = code;
+    uc.emu_stop(c->engine);
+}
+
+/* Leave the callback for good and have Unicorn run the first k instructions of this block. */
+static void run_first(struct core *c, int k)
+{
+    c->splits++;
+    c->asked = k;
+    *c->cflags_next = (uint32_t)k;
+    uc.loop_exit(c->cpu);
+}
+
+static void look_at(struct block *b, uint32_t pc, uintptr_t host)
+{
+    struct core *c = running;
+    if (!b->tb) {
+        translation_block *tb = uc.tb_lookup(pointer_at(c->engine, UC_TCG_CTX), host);
+        if (!tb) {
+            stop(c, EXIT_BROKEN);
+            return;
+        }
+        learn(c, b, tb);
+        if (*c->block_user_data == b) /* the first block of an engine is not announced */
+            next_record(c);
+    }
+    translation_block *tb = b->tb;
+    bool single = (tb->cflags & CF_COUNT_MASK) == 1;
+    if (single && c->asked != 1 && current) { /* QEMU restarts a store into its own block */
+        int done = index_of(current->tb, pc);
+        if (done >= 0)
+            budget += current->n - done;
+        c->restarts++;
+    }
+    c->asked = c->tries = 0;
+    if (c->prefetched) {
+        uc.tlb_flush_page(c->cpu, c->prefetched_page);
+        c->prefetched = false;
+    }
+    if (budget == 0) {
+        stop(c, EXIT_ARRIVED);
+        return;
+    }
+    if (c->flush_code) {
+        stop(c, EXIT_NONE);
+        return;
+    }
+    int limit = b->runnable;
+    if (limit == 0) {
+        bool crosses = tb->page_addr[1] != UINT64_MAX;
+        if (intercepted(c, tb, (uint32_t)tb->pc) && !(c->mode & MODE_NATIVE)) {
+            stop(c, EXIT_INTERCEPT);
+            return;
+        }
+        if (single && crosses) { /* now the second page is really executed */
+            struct walk w;
+            mmu_walk(c, (uint32_t)((tb->pc & ~(uint64_t)0xfff) + PAGE), FETCH, (c->env->hflags & HF_CPL) == 3,
+                     WALK_MARK, &w);
+        }
+        limit = 1;
+    }
+    if (limit > budget)
+        limit = (int)budget;
+    if (limit < b->n)
+        run_first(c, limit);
+    budget -= b->n;
+    current = b;
+}
+
+/* ------------------------------------------------------------------ exceptions */
+
+void counter_exception(uc_engine *engine, uint32_t vector, void *core)
+{
+    (void)engine;
+    struct core *c = core;
+    *(int32_t *)field(c->env, ENV_OLD_EXCEPTION) = -1; /* Unicorn never clears it: the next one would be a #DF */
+    c->vector = (int)vector;
+    c->error = *(int32_t *)field(c->env, ENV_ERROR_CODE);
+    c->has_error = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+    stop(c, *(int32_t *)field(c->env, ENV_EXCEPTION_IS_INT) ? EXIT_BROKEN : EXIT_FAULT);
+}
+
+bool counter_undefined(uc_engine *engine, void *core)
+{
+    (void)engine;
+    struct core *c = core;
+    *(int32_t *)field(c->env, ENV_OLD_EXCEPTION) = -1;
+    c->vector = 6;
+    c->has_error = false;
+    stop(c, EXIT_FAULT);
+    return true;
+}
+
+/* ------------------------------------------------------------------ the run loop */
+
+/* The instruction at EIP did not complete: take back what its block counted for it and for those behind it. */
+static void give_back(struct core *c)
+{
+    if (!current)
+        return;
+    int done = index_of(current->tb, (uint32_t)(c->env->eip + c->env->segs[1].base));
+    if (done >= 0)
+        budget += current->n - done;
+    current = NULL;
+}
+
+static enum exit_code fault(struct core *c, int vector, bool has_error, int error, uint32_t address)
+{
+    c->vector = vector;
+    c->has_error = has_error;
+    c->error = error;
+    c->address = address;
+    return EXIT_FAULT;
+}
+
+static enum exit_code run_one(struct core *c, unsigned mode);
+
+/* A TLB fill was refused. EXIT_NONE: dealt with, go on. */
+static enum exit_code refused(struct core *c)
+{
+    struct refusal r = c->refusal;
+    uint32_t eip = (uint32_t)(c->env->eip + c->env->segs[1].base);
+    uint32_t address = (uint32_t)*(uint64_t *)field(c->engine, UC_INVALID_ADDR);
+    if (r.access == UC_MEM_FETCH) {
+        /* Translation reads ahead: unless this was a block of one instruction, it may never get there. */
+        if ((eip & ~0xfffu) != r.page && c->tries < 2) { /* twice: a full code buffer may swallow a request */
+            c->tries++;
+            c->asked = 1;
+            *c->cflags_next = 1;
+            c->splits++;
+            return EXIT_NONE;
+        }
+        current = NULL;
+        address = (eip & ~0xfffu) == r.page ? eip : r.page;
+    } else {
+        give_back(c);
+    }
+    if (budget == 0)
+        return EXIT_ARRIVED; /* that instruction is not to be begun */
+    switch (r.why) {
+    case REFUSED_PAGING:
+        return fault(c, 14, true, (int)r.error, address);
+    case REFUSED_HOLE:
+        return fault(c, 13, true, 0, address);
+    case REFUSED_TABLE: {
+        c->table_stores++;
+        int64_t rest = budget - 1;
+        enum exit_code code = run_one(c, c->mode | MODE_TABLE);
+        budget = code == EXIT_ARRIVED ? rest : rest + 1;
+        mmu_flush(c);
+        return code == EXIT_ARRIVED ? EXIT_NONE : code;
+    }
+    case REFUSED_MMIO:
+        c->address = address;
+        c->physical = r.physical | (address & 0xfff);
+        return EXIT_MMIO;
+    default:
+        return EXIT_BROKEN;
+    }
+}
+
+/* Run until the budget is spent or something happens. The dispatch that causes an exit is not yet counted here. */
+static enum exit_code go(struct core *c)
+{
+    for (;;) {
+        if (c->flush_code)
+            counter_flush_code(c);
+        c->stop = EXIT_NONE;
+        c->refusal.why = REFUSED_NOTHING;
+        int error = uc.emu_start(c->engine, (uint32_t)c->env->eip, 0, 0, 0);
+        enum exit_code code = c->stop;
+        if (code == EXIT_FAULT) {
+            if (c->vector != 1) /* a trap: its instruction is complete and counted */
+                give_back(c);
+            else
+                budget++, current = NULL; /* the caller counts it */
+        } else if (code == EXIT_NONE && error == UC_ERR_EXCEPTION && c->refusal.why != REFUSED_NOTHING) {
+            code = refused(c);
+        } else if (code == EXIT_NONE && !(error == UC_ERR_OK && c->flush_code)) {
+            code = EXIT_BROKEN;
+        }
+        if (code != EXIT_NONE) {
+            *c->cflags_next = UINT32_MAX;
+            c->asked = c->tries = 0;
+            current = NULL;
+            return code;
+        }
+    }
+}
+
+static enum exit_code run_one(struct core *c, unsigned mode)
+{
+    unsigned before = c->mode;
+    c->mode = mode;
+    c->asked = 1;
+    *c->cflags_next = 1;
+    budget = 1;
+    current = NULL;
+    enum exit_code code = go(c);
+    c->mode = before;
+    return code;
+}
+
+/* The dispatch that causes an exit is counted; an access to device memory has not been dispatched yet. */
+static enum exit_code finish(struct core *c, enum exit_code code)
+{
+    if (code != EXIT_ARRIVED && code != EXIT_MMIO)
+        c->steps++;
+    return code;
+}
+
+enum exit_code counter_run(struct core *c, uint64_t until)
+{
+    running = c;
+    enum exit_code code = EXIT_ARRIVED;
+    while (code == EXIT_ARRIVED && c->steps < until) {
+        int64_t slice = until - c->steps < SLICE ? (int64_t)(until - c->steps) : SLICE;
+        budget = slice;
+        current = NULL;
+        code = go(c);
+        c->steps += (uint64_t)(slice - budget);
+    }
+    return finish(c, code);
+}
+
+/* Run exactly one instruction. */
+enum exit_code counter_step(struct core *c, unsigned mode)
+{
+    running = c;
+    enum exit_code code = run_one(c, mode);
+    c->steps += (uint64_t)(1 - budget);
+    return finish(c, code);
+}

@@ -1,0 +1,82 @@
+"""The instructions that stop before they run, at every privilege level and in every mode.
+
+They are all that reads or writes system state (flags IF and IOPL, control and debug registers, descriptor tables, model
+specific registers), all that leaves the program's flow through a gate or a far pointer, all port I/O, and all whose
+result the host would decide (time, randomness, CPU identification). The emulated CPU itself therefore only ever runs
+instructions that are the same on every machine at every privilege level.
+
+A rule is a byte: 0 run it, 255 stop, anything else a bit for each value of ModRM.reg that stops.
+"""
+
+from typing import Final
+
+EVERY: Final = 255
+
+
+def _table(rules: dict[int, int]) -> bytes:
+    return bytes(rules.get(opcode, 0) for opcode in range(256))
+
+
+def _regs(*values: int) -> int:
+    return sum(1 << value for value in values)
+
+
+ONE_BYTE: Final = _table(
+    {
+        0x6C: EVERY,  # INSB
+        0x6D: EVERY,  # INSW, INSD
+        0x6E: EVERY,  # OUTSB
+        0x6F: EVERY,  # OUTSW, OUTSD
+        0x9A: EVERY,  # CALL far
+        0x9C: EVERY,  # PUSHF
+        0x9D: EVERY,  # POPF
+        0xCA: EVERY,  # RETF n
+        0xCB: EVERY,  # RETF
+        0xCC: EVERY,  # INT3
+        0xCD: EVERY,  # INT n
+        0xCE: EVERY,  # INTO
+        0xCF: EVERY,  # IRET
+        0xE4: EVERY,  # IN
+        0xE5: EVERY,
+        0xE6: EVERY,  # OUT
+        0xE7: EVERY,
+        0xEA: EVERY,  # JMP far
+        0xEC: EVERY,  # IN
+        0xED: EVERY,
+        0xEE: EVERY,  # OUT
+        0xEF: EVERY,
+        0xF1: EVERY,  # INT1 (ICEBP)
+        0xF4: EVERY,  # HLT
+        0xFA: EVERY,  # CLI
+        0xFB: EVERY,  # STI
+        0xFF: _regs(3, 5),  # CALL, JMP far, by memory
+    }
+)
+"""By opcode (SDM volume 2, table A-2)."""
+
+TWO_BYTE: Final = _table(
+    {
+        0x00: _regs(0, 1, 2, 3),  # SLDT STR LLDT LTR
+        0x01: EVERY,  # SGDT SIDT LGDT LIDT SMSW LMSW INVLPG VMCALL MONITOR MWAIT XGETBV ...
+        0x05: EVERY,  # SYSCALL
+        0x06: EVERY,  # CLTS
+        0x07: EVERY,  # SYSRET
+        0x08: EVERY,  # INVD
+        0x09: EVERY,  # WBINVD
+        0x20: EVERY,  # MOV from CR
+        0x21: EVERY,  # MOV from DR
+        0x22: EVERY,  # MOV to CR
+        0x23: EVERY,  # MOV to DR
+        0x30: EVERY,  # WRMSR
+        0x31: EVERY,  # RDTSC
+        0x32: EVERY,  # RDMSR
+        0x33: EVERY,  # RDPMC
+        0x34: EVERY,  # SYSENTER
+        0x35: EVERY,  # SYSEXIT
+        0x37: EVERY,  # GETSEC
+        0xA2: EVERY,  # CPUID
+        0xAA: EVERY,  # RSM
+        0xC7: _regs(6, 7),  # RDRAND RDSEED (and VMX)
+    }
+)
+"""By the second opcode byte after 0Fh (SDM volume 2, table A-3)."""

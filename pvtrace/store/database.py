@@ -1,0 +1,209 @@
+"""The one place that opens SQLite: creates a trace, opens one to read, and turns SQLite's complaints into sentences."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import quote
+
+from sqlite_utils import Database
+from sqlite_utils.db import Table
+
+from pvtrace.model.errors import InputError, PvtraceError, TraceError
+from pvtrace.model.events import KINDS
+from pvtrace.model.inputs import INPUT_DOC
+from pvtrace.model.words import ATTEMPT, FLAG, HOW, MODE, OUTCOME, RETURN_BY
+from pvtrace.store.meta import GENERATION
+from pvtrace.store.rows import Value
+from pvtrace.x86.exceptions import EXCEPTIONS
+from rom.abi import Generation, calls, unified
+
+APPLICATION: Final = 0x50565452
+"""'PVTR' in SQLite's application_id: the command `file` can show it."""
+
+_LOCK_WAIT: Final = 2.0  # seconds; nobody holds a lock for longer than one short transaction
+
+_MAGIC: Final = b"SQLite format 3\0"
+
+
+def script(name: str) -> str:
+    """The text of one of this package's SQL files."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _described() -> Iterator[tuple[str, list[Mapping[str, Value]]]]:
+    """The tables by which a trace explains itself, from the program's own."""
+    yield (
+        "event_kind",
+        [
+            {"id": int(kind), "name": info.name, "family": info.family, "doc": info.doc}
+            | dict(zip("abcdef", info.columns, strict=False))
+            for kind, info in KINDS.items()
+        ],
+    )
+    yield (
+        "input_kind",
+        [{"id": int(kind), "name": kind.name.lower(), "doc": doc} for kind, doc in INPUT_DOC.items()],
+    )
+    yield (
+        "vmi_call",
+        [
+            {
+                "id": unified(generation, number),
+                "generation": int(generation),
+                "number": number,
+                "name": call.name,
+                "family": str(call.family),
+                "arguments": ", ".join(str(operand) for operand in call.arguments),
+                "results": ", ".join(str(operand) for operand in call.results),
+                "doc": call.doc,
+            }
+            for generation in Generation
+            for number, call in calls(generation).items()
+        ],
+    )
+    topics: Mapping[str, Mapping[int, str]] = {
+        "outcome": OUTCOME,
+        "attempt": ATTEMPT,
+        "how": HOW,
+        "return_by": RETURN_BY,
+        "flag": FLAG,
+        "mode": MODE,
+        "vector": {exception.vector: exception.mnemonic for exception in EXCEPTIONS},
+    }
+    yield (
+        "word",
+        [
+            {"topic": topic, "value": int(value), "word": word}
+            for topic, words in topics.items()
+            for value, word in words.items()
+        ],
+    )
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    """Files that SQLite keeps beside a database. Left over from another one they would be taken for this one's."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        yield path.with_name(path.name + suffix)
+
+
+def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite: bool) -> sqlite3.Connection:
+    """A new trace with its description and what `fill` puts in, ready to grow.
+
+    It appears under its name only when it is whole, so that a trace that exists can be opened. Raises InputError if it
+    cannot be written or, without `overwrite`, if there is such a file.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        claim = os.open(path, os.O_CREAT | os.O_WRONLY | (0 if overwrite else os.O_EXCL), 0o666)
+        mode = stat.S_IMODE(os.fstat(claim).st_mode)
+        os.close(claim)
+        try:
+            _draft(draft, fill)
+            draft.chmod(mode)
+            for old in _beside(path):
+                old.unlink(missing_ok=True)
+            draft.replace(path)
+        finally:
+            for old in (draft, *_beside(draft)):
+                old.unlink(missing_ok=True)
+    except FileExistsError:
+        raise InputError(f"{path} exists already") from None
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    with writing(path):
+        connection = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # a power failure may cost the last second, never the trace
+    return connection
+
+
+def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    path.unlink(missing_ok=True)
+    with writing(path), contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(script("schema.sql") + script("views.sql"))
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {GENERATION}")
+        database = Database(connection)
+        for table, rows in _described():
+            cast(Table, database[table]).insert_all(rows)
+        fill(connection)
+        connection.commit()
+
+
+def close_as_one_file(connection: sqlite3.Connection) -> None:
+    """End WAL mode, so that one file remains. While somebody reads, the files beside it stay until the last one goes."""
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A trace that may still be growing. Raises TraceError, or InputError if there is no such file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+    if head != _MAGIC:
+        raise TraceError(f"{path} is empty" if not head else f"{path} is not a trace of pvtrace")
+    with reading(path):
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=_LOCK_WAIT, isolation_level=None
+        )
+        try:
+            _check(connection, path, size)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path, size: int) -> None:
+    def pragma(name: str) -> object:
+        return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    if pragma("application_id") != APPLICATION:
+        raise TraceError(f"{path} is a SQLite database, but not a trace of pvtrace")
+    if (generation := pragma("user_version")) != GENERATION:
+        raise TraceError(
+            f"{path} is a trace of generation {generation}, but this pvtrace reads generation {GENERATION} alone"
+        )
+    pages, page_size = pragma("page_count"), pragma("page_size")
+    if not isinstance(pages, int) or not isinstance(page_size, int):
+        raise TraceError(f"{path} is damaged: SQLite does not know its size")
+    if pragma("journal_mode") != "wal" and size < pages * page_size:
+        raise TraceError(f"{path} is truncated: it has {size:,} of {pages * page_size:,} bytes")
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while rows are read and understood means that the trace is damaged."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise TraceError(f"{path} is locked by another program") from None
+        raise TraceError(f"{path} is damaged or not a whole trace: {error}") from None
+    except sqlite3.Error as error:
+        raise TraceError(f"{path} is damaged: {error}") from None
+    except (ValueError, TypeError, KeyError, LookupError, OverflowError, AttributeError) as error:
+        raise TraceError(f"{path} is damaged: a row cannot be understood ({error})") from None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """SQLite's complaints while writing, as sentences."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        reason = "the disk is full" if "is full" in str(error) else str(error)
+        raise PvtraceError(f"cannot write {path}: {reason}") from None

@@ -1,0 +1,218 @@
+"""A trace as it is replayed: read-only, growing, cut short or finished. Whatever is wrong with it is a TraceError.
+
+Nothing is held between two calls, so that a recorder is never kept waiting. What was recorded after the last commit of
+a recorder that was killed does not exist here.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pvtrace.model.digest import Mark, whole_digest, with_event, with_input
+from pvtrace.model.errors import TraceError
+from pvtrace.model.events import Event
+from pvtrace.model.inputs import Input
+from pvtrace.model.snapshot import Snapshot
+from pvtrace.model.step import Step
+from pvtrace.model.stops import Why
+from pvtrace.store import database
+from pvtrace.store.meta import Meta, row_meta
+from pvtrace.store.pages import Blob, unpack
+from pvtrace.store.rows import (
+    CHECKPOINT_COLUMNS,
+    EVENT_COLUMNS,
+    INPUT_COLUMNS,
+    Checkpoint,
+    Ending,
+    Progress,
+    Symbol,
+    TraceFile,
+    Value,
+    row_checkpoint,
+    row_event,
+    row_input,
+)
+
+CHUNK: Final = 4096
+"""Rows that are read at a time."""
+
+
+class TraceReader:
+    """Opens a trace; raises InputError if there is no such file, and TraceError if it is no trace that can be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = database.open_to_read(path)
+        try:
+            self.meta: Meta = self._read_meta()
+            self.progress()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[Any]:
+        """All rows of one of our own statements; for people there is store.listing."""
+        with database.reading(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def _read_meta(self) -> Meta:
+        rows = self.rows("SELECT key, value FROM meta")
+        with database.reading(self.path):
+            return row_meta(rows)
+
+    # ------------------------------------------------------------------------------------------------ how far it goes
+
+    def progress(self) -> Progress:
+        """How far it goes by now; a recorder that is still at work moves it."""
+        rows = self.rows("SELECT step, inputs, events, input_digest, event_digest FROM progress")
+        if len(rows) != 1:
+            raise TraceError(f"{self.path} is damaged: it does not say how far it goes")
+        step, *mark = rows[0]
+        return Progress(Step(step), Mark(*mark))
+
+    def last(self) -> Step:
+        """The last step that can be replayed."""
+        return self.progress().step
+
+    def ending(self) -> Ending | None:
+        """None while it grows, and for ever if its recorder was killed."""
+        for step, why, code, detail, digest in self.rows("SELECT step, why, code, detail, digest FROM ending"):
+            with database.reading(self.path):
+                return Ending(Step(step), Why(why), code, detail, digest)
+        return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the recorder put everything in order at the end."""
+        return self.rows("SELECT value FROM meta WHERE key = 'finished'") == [(1,)]
+
+    # ------------------------------------------------------------------------------------- what a replay is made from
+
+    def inputs(self, since: int = 0) -> Iterator[Input]:
+        """From the input with this number on, in order."""
+        for _, row in self._chunks(INPUT_COLUMNS, "input", since, self.progress().mark.inputs):
+            with database.reading(self.path):
+                item = row_input(row)
+            yield item
+
+    def events(self, since: int = 0) -> Iterator[Event]:
+        """From the event with this number on, in order."""
+        for _, row in self._chunks(EVENT_COLUMNS, "event", since, self.progress().mark.events):
+            with database.reading(self.path):
+                event = row_event(row)
+            yield event
+
+    def _chunks(self, columns: str, table: str, since: int, end: int) -> Iterator[tuple[int, Any]]:
+        """Rows `since` to `end` with their numbers, none of which may be missing."""
+        while since < end:
+            last = min(since + CHUNK, end)
+            sql = f"SELECT seq, {columns} FROM {table} WHERE seq >= ? AND seq < ? ORDER BY seq"
+            rows = self.rows(sql, (since, last))
+            if [row[0] for row in rows] != list(range(since, last)):
+                raise TraceError(f"{self.path} is damaged: an {table} between number {since} and {last - 1} is missing")
+            for row in rows:
+                yield row[0], row[1:]
+            since = last
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """All of them, in order, with their digests."""
+        return self._checkpoints("ORDER BY step")
+
+    def checkpoint_before(self, step: Step) -> Checkpoint | None:
+        """The last one at or before `step`."""
+        return next(iter(self._checkpoints("WHERE step <= ? ORDER BY step DESC LIMIT 1", step)), None)
+
+    def _checkpoints(self, which: str, *parameters: Value) -> list[Checkpoint]:
+        rows = self.rows(f"SELECT {CHECKPOINT_COLUMNS} FROM checkpoint {which}", parameters)
+        with database.reading(self.path):
+            return [row_checkpoint(row) for row in rows]
+
+    def blobs_at(self, step: Step) -> dict[int, int]:
+        """For each page frame that is not zero, the row of its bytes as of the last checkpoint at or before `step`."""
+        # SQLite gives the other columns from the row that has the maximum
+        sql = "SELECT page, blob, max(step) FROM checkpoint_page WHERE step <= ? GROUP BY page"
+        return {page: blob for page, blob, _ in self.rows(sql, (step,))}
+
+    def blob(self, row: int) -> bytes:
+        """Stored bytes, checked against their name."""
+        return self._unpacked("id", row)
+
+    def _unpacked(self, column: str, key: Value) -> bytes:
+        rows = self.rows(f"SELECT hash, size, codec, bytes FROM blob WHERE {column} = ?", (key,))
+        if not rows:
+            raise TraceError(f"{self.path} is damaged: stored bytes are missing")
+        blob = Blob(*rows[0])
+        if column == "hash" and blob.hash != key:
+            raise TraceError(f"{self.path} is damaged: stored bytes have another name")
+        with database.reading(self.path):
+            return unpack(blob, str(self.path))
+
+    def pages_at(self, step: Step) -> dict[int, bytes]:
+        """The bytes of each page frame that is not zero, as of the last checkpoint at or before `step`."""
+        return {page: self.blob(row) for page, row in self.blobs_at(step).items()}
+
+    def snapshot(self, checkpoint: Checkpoint) -> Snapshot:
+        """The machine at a checkpoint, with all its pages."""
+        state = self._unpacked("hash", checkpoint.state)
+        return Snapshot(checkpoint.step, state, self.pages_at(checkpoint.step), checkpoint.ram_digest)
+
+    @cached_property
+    def files(self) -> tuple[TraceFile, ...]:
+        """Everything that was given to the machine, in the order in which it was."""
+        rows = self.rows("SELECT role, name, hash FROM file ORDER BY id")
+        return tuple(TraceFile(role, name, self._unpacked("hash", key)) for role, name, key in rows)
+
+    @cached_property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """By address."""
+        return tuple(Symbol(*row) for row in self.rows("SELECT name, address, size, source FROM symbol ORDER BY address"))
+
+    # --------------------------------------------------------------------------------------------- is it what it was?
+
+    def verify(self) -> None:
+        """Compare every input, event, checkpoint and stored page with its digest; raises TraceError for the first one
+        that is not what was recorded. Takes about as long as reading the whole file."""
+        progress = self.progress()
+        marks = [(checkpoint.step, checkpoint.mark) for checkpoint in self.checkpoints()]
+        marks.append((progress.step, progress.mark))
+        inputs = with_inputs(self.inputs())
+        events = with_events(self.events())
+        before = Step(0)
+        for step, mark in marks:
+            for what, chain, count, wanted in (
+                ("input", inputs, mark.inputs, mark.input_digest),
+                ("event", events, mark.events, mark.event_digest),
+            ):
+                if digest_at(chain, count) != wanted:
+                    raise TraceError(
+                        f"{self.path} was altered: an {what} between steps {before} and {step} is not what was recorded"
+                    )
+            before = step
+        self._verify_checkpoints()
+        for (row,) in self.rows("SELECT id FROM blob"):
+            self.blob(row)
+
+    def _verify_checkpoints(self) -> None:
+        wanted: bytes | None = None
+        last = None
+        for last in self.checkpoints():
+            wanted = whole_digest(last.step, last.state, last.ram_digest, last.mark)
+            if wanted != last.digest:
+                raise TraceError(f"{self.path} was altered: the checkpoint at step {last.step} does not match its digest")
+        ending = self.ending()
+        if ending and ending.digest is not None and ending.digest != wanted:
+            raise TraceError(f"{self.path} was altered: its end does not have the digest of its last checkpoint")
+        _ = self.files

@@ -1,0 +1,61 @@
+"""One VMI call as the machine hands it over, and the few shapes that every answer is made of.
+
+Knows the calling convention (section "calling conventions": the first three words in EAX, EDX, ECX, the rest above the
+return address; results in EAX or EDX:EAX) and nothing of any single call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pvtrace.model.registers import Gpr
+from pvtrace.vmi.effects import VmiEffects
+from pvtrace.vmi.state import VmiState
+from pvtrace.x86.effects import Raise, SetEip, SetGpr
+from pvtrace.x86.view import View
+from rom.abi import CallInfo, Generation
+
+MASK32: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call at its entry point.
+
+    `stack`: the two words above the return address. `site`: address of the five-byte CALL that led here, which is
+    where the native instruction was. `esp`: at the entry, pointing at the return address.
+    """
+
+    generation: Generation
+    number: int
+    info: CallInfo
+    eax: int
+    edx: int
+    ecx: int
+    stack: tuple[int, int]
+    site: int
+    return_eip: int
+    esp: int
+
+
+Handler = Callable[[Call, View, VmiState], VmiEffects]
+
+
+def in_eax(value: int) -> VmiEffects:
+    """A 32-bit result."""
+    return (SetGpr(Gpr.EAX, value & MASK32),)
+
+
+def in_edx_eax(value: int) -> VmiEffects:
+    """A 64-bit result."""
+    return (SetGpr(Gpr.EAX, value & MASK32), SetGpr(Gpr.EDX, value >> 32 & MASK32))
+
+
+def wide(low: int, high: int) -> int:
+    """A 64-bit argument from its two words."""
+    return low | high << 32
+
+
+def fault(call: Call, vector: int, error: int | None, address: int | None = None) -> VmiEffects:
+    """The call raises an exception: at its site, with the return address dropped, as the instruction there would."""
+    return (SetEip(call.site), SetGpr(Gpr.ESP, call.esp + 4 & MASK32), Raise(vector, error, address))

@@ -1,0 +1,79 @@
+"""Every call of both generations and what answers it; the rules that hold for all of them.
+
+`perform` is the one door to this package for the machine. The calls themselves are listed in rom.abi.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pvtrace.model.registers import Seg
+from pvtrace.model.stops import Why
+from pvtrace.vmi import apic, control, descriptors, init, interrupts, io, mmu, time, transitions
+from pvtrace.vmi.call import Call, Handler, fault
+from pvtrace.vmi.descriptors import is_flat
+from pvtrace.vmi.effects import VmiEffects
+from pvtrace.vmi.state import VmiState
+from pvtrace.x86.effects import End, Note
+from pvtrace.x86.exceptions import GP, PF
+from pvtrace.x86.view import PageFault, View
+from rom.abi import CallInfo, Place
+
+HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {
+        **init.HANDLERS,
+        **interrupts.HANDLERS,
+        **descriptors.HANDLERS,
+        **control.HANDLERS,
+        **transitions.HANDLERS,
+        **io.HANDLERS,
+        **time.HANDLERS,
+        **mmu.HANDLERS,
+        **apic.HANDLERS,
+    }
+)
+"""By the call's name in rom.abi."""
+
+BEFORE_INIT: Final = frozenset({"Init", "GetRelocationInfo"})
+"""The calls that a guest may make natively."""
+
+_FLAT: Final = {2: (Seg.CS, Seg.SS), 4: (Seg.CS, Seg.SS, Seg.DS, Seg.ES)}
+_WITH_SIZE: Final = (Seg.CS, Seg.SS)
+
+
+def perform(call: Call, view: View, state: VmiState) -> VmiEffects:
+    """What the call does. Unless `transfers_control`, the machine then pops the return address and goes on there.
+
+    A caller in user mode, or one with segments that the call cannot use, gets #GP(0) at the call site; a pointer that
+    its page tables refuse, #PF there. A call before Init ends the run.
+    """
+    refusal = _refused(call, view)
+    if refusal:
+        return refusal
+    try:
+        return HANDLERS[call.info.name](call, view, state)
+    except PageFault as refused:
+        return fault(call, PF, refused.error, refused.address)
+
+
+def may_change(info: CallInfo) -> frozenset[Place]:
+    """The register contract: all that a caller must expect to lose. What pvtrace changes are the results alone."""
+    return info.clobbers | {operand.place for operand in info.results}
+
+
+def _refused(call: Call, view: View) -> VmiEffects:
+    """The answer to a call that breaks a rule of the interface; empty for one that does not."""
+    name = call.info.name
+    if view.cpl == 3:
+        return (Note(f"VMI {name} called from user mode at {call.site:08x}"), *fault(call, GP, 0))
+    if not view.system.paravirtual:
+        if name in BEFORE_INIT:
+            return ()
+        detail = f"the guest called VMI {name} at {call.site:08x} before VMI Init had made it paravirtual"
+        return (End(Why.TERMINATED, detail=detail),)
+    for register in _FLAT[call.info.segments]:
+        segment = view.segment(register)
+        if not is_flat(segment, view.system.hole) or (register in _WITH_SIZE and not segment.big):
+            note = Note(f"VMI {name} called at {call.site:08x} with {register.name} not a flat 32-bit segment")
+            return (note, *fault(call, GP, 0))
+    return ()

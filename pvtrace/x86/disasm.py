@@ -1,0 +1,208 @@
+"""Instructions as frozen values, and as text for people. The only importer of Capstone.
+
+`decode` never fails: bytes that are no instruction give one whose mnemonic is BAD. Nothing here looks at a machine.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import capstone
+from capstone import x86 as cs_x86
+
+from pvtrace.model.registers import Gpr, Seg
+
+BAD: Final = "(BAD)"
+LONGEST: Final = 15
+"""No instruction is longer (SDM volume 2, 2.3.11)."""
+
+LOCK: Final = 0xF0
+REPNE: Final = 0xF2
+REP: Final = 0xF3
+OPERAND_SIZE: Final = 0x66
+ADDRESS_SIZE: Final = 0x67
+SEGMENT_PREFIXES: Final = {
+    0x26: Seg.ES,
+    0x2E: Seg.CS,
+    0x36: Seg.SS,
+    0x3E: Seg.DS,
+    0x64: Seg.FS,
+    0x65: Seg.GS,
+}
+PREFIXES: Final = frozenset({LOCK, REPNE, REP, OPERAND_SIZE, ADDRESS_SIZE, *SEGMENT_PREFIXES})
+
+_NUMBERS: Final[dict[str, int]] = {
+    name: number
+    for names in (
+        ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"),
+        ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di"),
+        ("al", "cl", "dl", "bl", "ah", "ch", "dh", "bh"),
+        ("es", "cs", "ss", "ds", "fs", "gs"),
+        tuple(f"cr{number}" for number in range(8)),
+        tuple(f"dr{number}" for number in range(8)),
+    )
+    for number, name in enumerate(names)
+}
+_ALIASES: Final = {
+    "IRETD": "IRET",
+    "PUSHFD": "PUSHF",
+    "POPFD": "POPF",
+    "INSB": "INS",
+    "INSW": "INS",
+    "INSD": "INS",
+    "OUTSB": "OUTS",
+    "OUTSW": "OUTS",
+    "OUTSD": "OUTS",
+    "INT1": "ICEBP",
+    "LCALL": "CALL FAR",
+    "LJMP": "JMP FAR",
+}
+_MOV: Final = {0x8C: "MOV SREG", 0x8E: "MOV SREG"}
+_MOV_0F: Final = {0x20: "MOV CR", 0x21: "MOV DR", 0x22: "MOV CR", 0x23: "MOV DR"}
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register operand: `name` as in assembly, `number` as in the encoding (of its own kind), `size` in bytes."""
+
+    name: str
+    number: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The parts of a memory operand. `segment` is the one in force: the override, or the default of the base."""
+
+    segment: Seg
+    base: Gpr | None
+    index: Gpr | None
+    scale: int
+    displacement: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """`mnemonic` is the manual's, in capitals and without size letter or REP: PUSHF, IRET, INS; moves to special
+    registers are MOV CR, MOV DR and MOV SREG. Sizes in bytes. `modrm` is 0 for an instruction that has none."""
+
+    mnemonic: str
+    length: int
+    operand_size: int
+    address_size: int
+    opcode: bytes
+    modrm: int = 0
+    rep: bool = False
+    lock: bool = False
+    override: Seg | None = None
+    registers: tuple[Register, ...] = ()
+    memory: Memory | None = None
+    immediate: int | None = None
+
+    @property
+    def reg(self) -> int:
+        """The reg field of the ModR/M byte."""
+        return (self.modrm >> 3) & 7
+
+    @property
+    def rm(self) -> int:
+        """The r/m field of the ModR/M byte."""
+        return self.modrm & 7
+
+
+def _engine(bits: int, detail: bool) -> capstone.Cs:
+    engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_32 if bits == 32 else capstone.CS_MODE_16)
+    engine.detail = detail
+    return engine
+
+
+_DECODERS: Final = {bits: _engine(bits, True) for bits in (16, 32)}
+_PRINTERS: Final = {bits: _engine(bits, False) for bits in (16, 32)}
+
+
+def _prefixes(code: bytes) -> bytes:
+    size = 0
+    while size < len(code) and code[size] in PREFIXES:
+        size += 1
+    return code[:size]
+
+
+def _mod_ignored(code: bytes, start: int) -> bytes:
+    """MOV CR and MOV DR take registers whatever their mod field says (SDM volume 2, MOV); make it say so."""
+    if len(code) > start + 2 and code[start] == 0x0F and code[start + 1] in _MOV_0F:
+        return code[: start + 2] + bytes([code[start + 2] | 0xC0]) + code[start + 3 :]
+    return code
+
+
+def _mnemonic(name: str, opcode: bytes) -> str:
+    word = name.upper().split()[-1]
+    if word == "MOV":
+        return _MOV_0F.get(opcode[1], word) if opcode[0] == 0x0F else _MOV.get(opcode[0], word)
+    return _ALIASES.get(word, word)
+
+
+def _memory(engine_instruction: "capstone.CsInsn", operand: "cs_x86.X86Op", override: Seg | None) -> Memory:
+    def gpr(register: int) -> Gpr | None:
+        return Gpr(_NUMBERS[engine_instruction.reg_name(register)]) if register else None
+
+    memory = operand.mem
+    named = engine_instruction.reg_name(memory.segment) if memory.segment else None
+    base = gpr(memory.base)
+    if named is not None:
+        segment = Seg(_NUMBERS[named])
+    elif override is not None:
+        segment = override
+    else:
+        segment = Seg.SS if base in (Gpr.ESP, Gpr.EBP) else Seg.DS
+    return Memory(segment, base, gpr(memory.index), memory.scale, memory.disp)
+
+
+@lru_cache(maxsize=8192)
+def decode(code: bytes, bits: int = 32) -> Instruction:
+    """The instruction at the start of `code` (at most 15 bytes count) in a code segment of 16 or 32 bits."""
+    code = code[:LONGEST]
+    prefixes = _prefixes(code)
+    decoded = next(_DECODERS[bits].disasm(_mod_ignored(code, len(prefixes)), 0, count=1), None)
+    wide = bits == 32
+    operand_size = 4 if wide != (OPERAND_SIZE in prefixes) else 2
+    address_size = 4 if wide != (ADDRESS_SIZE in prefixes) else 2
+    overrides = [SEGMENT_PREFIXES[prefix] for prefix in prefixes if prefix in SEGMENT_PREFIXES]
+    override = overrides[-1] if overrides else None
+    opcode = code[len(prefixes) :][: 2 if code[len(prefixes) :][:1] == b"\x0f" else 1]
+    lock = LOCK in prefixes
+    rep = REP in prefixes or REPNE in prefixes
+    if decoded is None:
+        return Instruction(BAD, min(1, len(code)), operand_size, address_size, opcode, 0, rep, lock, override)
+    registers: list[Register] = []
+    memory: Memory | None = None
+    immediate: int | None = None
+    for operand in decoded.operands:
+        if operand.type == cs_x86.X86_OP_REG:
+            name = decoded.reg_name(operand.reg)
+            registers.append(Register(name, _NUMBERS.get(name, -1), operand.size))
+        elif operand.type == cs_x86.X86_OP_MEM:
+            memory = memory or _memory(decoded, operand, override)
+        elif operand.type == cs_x86.X86_OP_IMM:
+            immediate = operand.imm & 0xFFFFFFFF
+    return Instruction(
+        _mnemonic(decoded.mnemonic, opcode),
+        decoded.size,
+        operand_size,
+        address_size,
+        opcode,
+        decoded.modrm,
+        rep,
+        lock,
+        override,
+        tuple(registers),
+        memory,
+        immediate,
+    )
+
+
+def text(code: bytes, address: int, bits: int = 32) -> str:
+    """One instruction in Intel syntax, for people; '(bad)' for bytes that are none."""
+    code = code[:LONGEST]
+    for _, _, mnemonic, operands in _PRINTERS[bits].disasm_lite(code, address, count=1):
+        return f"{mnemonic} {operands}".rstrip()
+    return BAD.lower()

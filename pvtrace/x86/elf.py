@@ -1,0 +1,234 @@
+"""ELF32 executables for i386: segments to load and symbols to show.
+
+Pure: bytes in, frozen values out. A file that cannot be loaded raises InputError with one sentence; damaged symbols do
+not matter to the guest and only give fewer names. Source: System V ABI, chapters 4 and 5, and its i386 supplement.
+"""
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from pvtrace.model.errors import InputError
+
+MAGIC: Final = b"\x7fELF"
+CLASS_32, CLASS_64 = 1, 2
+LITTLE_ENDIAN: Final = 1
+TYPE_EXECUTABLE: Final = 2
+MACHINE_386: Final = 3
+TYPE_NAMES: Final = {0: "no type", 1: "a relocatable object", 3: "a shared object", 4: "a core dump"}
+LOAD: Final = 1
+SYMBOL_TABLE: Final = 2
+UNDEFINED, RESERVED, ABSOLUTE = 0, 0xFF00, 0xFFF1
+KINDS: Final = {0: "notype", 1: "object", 2: "func"}
+PREFERENCE: Final = ("func", "object", "notype", "absolute")
+
+EXECUTABLE, WRITABLE, READABLE = 1, 2, 4
+"""Segment.flags (p_flags)."""
+
+_HEADER: Final = struct.Struct("<16sHHIIIIIHHHHHH")
+_PROGRAM_HEADER: Final = struct.Struct("<8I")
+_SECTION_HEADER: Final = struct.Struct("<10I")
+_SYMBOL: Final = struct.Struct("<IIIBBH")
+
+
+@dataclass(frozen=True, slots=True)
+class ElfSegment:
+    """`data` goes to physical address `paddr`, followed by zeros up to `memsz` bytes."""
+
+    paddr: int
+    vaddr: int
+    data: bytes
+    memsz: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """`kind`: func, object, notype or absolute. `size` is 0 where the file does not say."""
+
+    name: str
+    address: int
+    size: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolTable:
+    """Symbols in order of address. `ends` holds, for each, the first address that is not its own any more."""
+
+    symbols: tuple[Symbol, ...] = ()
+    ends: tuple[int, ...] = ()
+    _addresses: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _by_name: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_addresses", tuple(symbol.address for symbol in self.symbols))
+        object.__setattr__(self, "_by_name", {symbol.name: symbol.address for symbol in reversed(self.symbols)})
+
+    def at(self, address: int) -> str | None:
+        """"name" or "name+0x12" for an address inside a symbol; None outside all of them."""
+        index = bisect_right(self._addresses, address) - 1
+        if index < 0 or address >= self.ends[index]:
+            return None
+        symbol = self.symbols[index]
+        return symbol.name if symbol.address == address else f"{symbol.name}+{address - symbol.address:#x}"
+
+    def address_of(self, name: str) -> int | None:
+        """The address of a symbol; of several with one name, the lowest."""
+        return self._by_name.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ElfImage:
+    """`entry` is e_entry as the file has it."""
+
+    name: str
+    entry: int
+    segments: tuple[ElfSegment, ...]
+    symbols: SymbolTable
+
+    @property
+    def physical_entry(self) -> int:
+        """Where to start with paging off: the entry's physical address if it lies in a segment's virtual range."""
+        for segment in self.segments:
+            if 0 <= self.entry - segment.vaddr < segment.memsz:
+                return self.entry - segment.vaddr + segment.paddr
+        return self.entry
+
+
+class _Header(NamedTuple):
+    ident: bytes
+    type: int
+    machine: int
+    version: int
+    entry: int
+    phoff: int
+    shoff: int
+    flags: int
+    ehsize: int
+    phentsize: int
+    phnum: int
+    shentsize: int
+    shnum: int
+    shstrndx: int
+
+
+class _Section(NamedTuple):
+    name: int
+    type: int
+    flags: int
+    addr: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    addralign: int
+    entsize: int
+
+
+def is_elf(data: bytes) -> bool:
+    return data.startswith(MAGIC)
+
+
+def parse(data: bytes, name: str) -> ElfImage:
+    """Parse an executable; `name` is what messages call it. Raises InputError."""
+    header = _header(data, name)
+    segments = tuple(_segments(data, header, name))
+    if not segments:
+        raise InputError(f"{name} has no loadable segment")
+    if not any(
+        0 <= header.entry - start < segment.memsz for segment in segments for start in (segment.vaddr, segment.paddr)
+    ):
+        raise InputError(f"{name}: its entry point {header.entry:#x} is in no segment")
+    return ElfImage(name, header.entry, segments, _symbols(data, header))
+
+
+def _header(data: bytes, name: str) -> _Header:
+    if not is_elf(data):
+        raise InputError(f"{name} is not an ELF file")
+    if len(data) > 4 and data[4] == CLASS_64:
+        raise InputError(f"{name} is a 64-bit ELF file, and pvtrace runs 32-bit kernels")
+    if len(data) < _HEADER.size:
+        raise InputError(f"{name} is truncated: its ELF header is not complete")
+    header = _Header(*_HEADER.unpack_from(data))
+    if header.ident[4] != CLASS_32:
+        raise InputError(f"{name} is an ELF file of unknown class {header.ident[4]}")
+    if header.ident[5] != LITTLE_ENDIAN or header.machine != MACHINE_386:
+        raise InputError(f"{name} is an ELF file for another machine (number {header.machine}), not for i386")
+    if header.type != TYPE_EXECUTABLE:
+        kind = TYPE_NAMES.get(header.type, f"of type {header.type}")
+        raise InputError(f"{name} is {kind}, not an executable")
+    return header
+
+
+def _segments(data: bytes, header: _Header, name: str) -> Iterator[ElfSegment]:
+    if header.phnum and header.phentsize < _PROGRAM_HEADER.size:
+        raise InputError(f"{name} has program headers of {header.phentsize} bytes, which are too short")
+    if header.phoff + header.phnum * header.phentsize > len(data):
+        raise InputError(f"{name} is truncated: its program headers are not complete")
+    for number in range(header.phnum):
+        at = header.phoff + number * header.phentsize
+        kind, offset, vaddr, paddr, filesz, memsz, flags, _ = _PROGRAM_HEADER.unpack_from(data, at)
+        if kind != LOAD or memsz == 0:
+            continue
+        if filesz > memsz:
+            raise InputError(f"{name}: segment {number} has more bytes in the file than in memory")
+        if offset + filesz > len(data):
+            raise InputError(f"{name} is truncated: segment {number} ends behind the end of the file")
+        if max(vaddr, paddr) + memsz > 1 << 32:
+            raise InputError(f"{name}: segment {number} ends above 4 GiB")
+        yield ElfSegment(paddr, vaddr, data[offset : offset + filesz], memsz, flags)
+
+
+def _sections(data: bytes, header: _Header) -> list[_Section]:
+    """All section headers, or none if they are not all there."""
+    end = header.shoff + header.shnum * header.shentsize
+    if not header.shoff or header.shentsize < _SECTION_HEADER.size or end > len(data):
+        return []
+    offsets = range(header.shoff, end, header.shentsize)
+    return [_Section(*_SECTION_HEADER.unpack_from(data, at)) for at in offsets]
+
+
+def _symbols(data: bytes, header: _Header) -> SymbolTable:
+    sections = _sections(data, header)
+    found: list[tuple[Symbol, int]] = []
+    for table in sections:
+        if table.type == SYMBOL_TABLE and table.link < len(sections):
+            found.extend(_read_symbols(data, table, sections))
+    return _table(found)
+
+
+def _read_symbols(data: bytes, table: _Section, sections: list[_Section]) -> Iterator[tuple[Symbol, int]]:
+    """Named symbols, each with the end of its section (its own address for an absolute one)."""
+    strings = _slice(data, sections[table.link])
+    body = _slice(data, table)
+    whole = len(body) // _SYMBOL.size * _SYMBOL.size
+    for name_at, address, size, info, _, index in _SYMBOL.iter_unpack(body[:whole]):
+        name = strings[name_at : strings.find(b"\0", name_at)].decode("ascii", "backslashreplace")
+        kind = KINDS.get(info & 15)
+        if not name or kind is None or index == UNDEFINED:
+            continue
+        if index == ABSOLUTE:
+            yield Symbol(name, address, size, "absolute"), address
+        elif index < min(RESERVED, len(sections)):
+            yield Symbol(name, address, size, kind), sections[index].addr + sections[index].size
+
+
+def _slice(data: bytes, section: _Section) -> bytes:
+    return data[section.offset : section.offset + section.size]
+
+
+def _table(found: Iterable[tuple[Symbol, int]]) -> SymbolTable:
+    """Order by address, the best name last among equals: `at` finds the last. A symbol without a size reaches to the
+    next one or to the end of its section."""
+    ordered = sorted(set(found), key=lambda item: (item[0].address, -PREFERENCE.index(item[0].kind), item[0].name))
+    starts = sorted({symbol.address for symbol, _ in ordered if symbol.kind != "absolute"})
+    following = dict(pairwise(starts))
+    ends = [
+        symbol.address + symbol.size if symbol.size else min(following.get(symbol.address, limit), limit)
+        for symbol, limit in ordered
+    ]
+    return SymbolTable(tuple(symbol for symbol, _ in ordered), tuple(ends))
