@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP    := $(BIN)/python -m pip -qq --disable-pip-version-check
 TOOLS  := $(VENV)/tools.stamp
 READY  := $(VENV)/core.stamp
 CORE   := $(wildcard pvtrace/engine/*.c pvtrace/engine/*.h)

@@ -118,7 +118,7 @@ def steps(built: Build) -> int:
     if not built.recording.exists():
         run(RUNNERS["pvtrace record"](built))
     info = subprocess.check_output((*PVTRACE, "info", "--json", str(built.recording)), text=True)
-    count = json.loads(info)["steps"]
+    count = json.loads(info)["step"]
     assert isinstance(count, int)
     return count
 

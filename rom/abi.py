@@ -224,8 +224,8 @@ _TIME: Final[tuple[_Row, ...]] = (
     ("GetCycleCounter", 80, 67, "EAX counter", "EAX cycles_low, EDX cycles_high", _STD,
      "Returns a counter of cycles: 0 real, 1 available, 2 stolen."),
     ("SetAlarm", 81, 68, "EAX flags, EDX expiry_low, ECX expiry_high, STACK1 period_low, STACK2 period_high", "", _STD,
-     "Arms a counter's alarm at an absolute expiry; bits 0-7 counter, 8 periodic, 16 by local APIC, not IRQ 0."),
-    ("CancelAlarm", 82, 69, "EAX flags", "EAX was_armed", _STD, "Disarms a counter's alarm; bits 0-7 of flags."),
+     "Arms an alarm at an absolute expiry; flags: bits 0-7 counter, 8 periodic, 16 by the local APIC, else IRQ 0."),
+    ("CancelAlarm", 82, 69, "EAX flags", "EAX was_armed", _STD, "Disarms an alarm; bits 0-7 of flags: counter."),
     ("GetWallclockTime", 83, 70, "", "EAX ns_low, EDX ns_high", _STD, "Returns nanoseconds since 1970-01-01 UTC."),
     ("WallclockUpdated", 84, 71, "", "EAX updated", _STD, "Tells, once, that the wallclock jumped."),
 )

@@ -58,7 +58,7 @@ JUMP_SLOTS: Final = 2
 JUMP_SLOT_SIZE: Final = 8
 
 _HEAD: Final = (
-    Field("romSignature", 0, 2, "AA55h: the bytes 55 AA of an option ROM"),
+    Field("romSignature", 0, 2, "the bytes 55 AA of an option ROM"),
     Field("romLength", 2, 1, "length in chunks of 512 bytes, and the range of the checksum"),
     Field("romEntry", 3, 4, "16-bit code that the BIOS far-calls once"),
     Field("romPad0", 7, 1, "zero"),

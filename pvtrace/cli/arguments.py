@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from pvtrace.model.errors import InputError
 from pvtrace.model.events import KINDS, Kind
+from rom.abi import CALLS, Generation, calls, unified
 
 _SIZE = re.compile(r"(\d+)([kKmMgG]?)(?:i?[bB])?")
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -60,6 +61,51 @@ class Address(click.ParamType[int]):
         if not 0 <= address < 1 << 32:
             self.fail(f"{value!r} is not an address; write 32 bits in hexadecimal, as 0x101234", param, ctx)
         return address
+
+
+class AddressRange(click.ParamType[tuple[int, int]]):
+    """An address, or two with a dash between: the first and the last."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        first, dash, last = value.partition("-")
+        low = Address().convert(first, param, ctx)
+        high = Address().convert(last, param, ctx) if dash else low
+        if high < low:
+            self.fail(f"{value!r} is empty; write the lower address first", param, ctx)
+        return low, high
+
+
+def call_numbers(name: str) -> frozenset[int]:
+    """The numbers (see rom.abi.unified) of a VMI call in the generations that have it; none for what is no call."""
+    wanted = name.removeprefix("VMI_").lower()
+    return frozenset(
+        unified(generation, number)
+        for generation in Generation
+        for number, call in calls(generation).items()
+        if call.name.lower() == wanted
+    )
+
+
+class Call(click.ParamType[frozenset[int]]):
+    """A VMI call by its name, in any generation; see call_numbers."""
+
+    name = "call"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[int]:
+        if isinstance(value, frozenset):
+            return value
+        found = call_numbers(value)
+        if not found:
+            self.fail(f"{value!r} is no VMI call", param, ctx)
+        return found
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del ctx, param
+        return [CompletionItem(call.name) for call in CALLS if call.name.startswith(incomplete)]
 
 
 ALIASES = {f"{info.family}s": info.family for info in KINDS.values()}

@@ -6,28 +6,20 @@ from pathlib import Path
 
 import click
 
+from pvtrace.cli import symbols
 from pvtrace.cli.arguments import Count, Kinds, Size
 from pvtrace.cli.exit_codes import GUEST_FAILED, INTERRUPTED, TIMED_OUT, WELL
 from pvtrace.cli.progress import Progress
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.cli.watching import Watching
+from pvtrace.machine.clock import DEFAULT_HZ
 from pvtrace.model.events import Kind
 from pvtrace.model.stops import Stop, Why
-from pvtrace.report.describe import describe
+from pvtrace.report.describe import no_symbols
+from pvtrace.report.table import line
 from pvtrace.session.options import RecordOptions
 from pvtrace.session.record import RecordResult
 from pvtrace.session.record import record as run
-
-ENDS = {
-    Why.ARRIVED: "stopped at --until",
-    Why.SHUTDOWN: "the guest shut down",
-    Why.EXIT: "the guest ended with exit code {code}",
-    Why.IDLE: "the guest is idle for ever",
-    Why.REBOOT: "the guest rebooted",
-    Why.TRIPLE_FAULT: "triple fault",
-    Why.TERMINATED: "the guest broke a rule of VMI",
-    Why.UNSUPPORTED: "the guest needs what pvtrace does not model",
-}
 
 
 @click.command()
@@ -54,7 +46,7 @@ ENDS = {
     show_default=True,
     help="What the guest's time follows: its own steps, or the host's clock.",
 )
-@click.option("--hz", type=click.IntRange(1), default=100_000_000, show_default=True, help="Steps per virtual second.")
+@click.option("--hz", type=click.IntRange(1), default=DEFAULT_HZ, show_default=True, help="Steps per virtual second.")
 @click.option("--console", default="-", show_default=True, metavar="-|null|FILE", help="The guest's serial console.")
 @click.option("--checkpoint-every", type=Count(), metavar="STEPS", help="Distance of checkpoints.  [default: chosen]")
 @click.option("--max-size", type=Size(), help="Stop before the recording grows larger.")
@@ -104,17 +96,7 @@ def record(
         max_size=max_size,
         force=force,
     )
-    watching = Watching(
-        Progress("recording", sys.stderr, wanted=not quiet()),
-        notes=sys.stderr,
-        describe=describe,
-        printed=printed or frozenset(),
-        screen=sys.stdout.buffer if console == "-" else None,
-    )
-    try:
-        result = run(options, watching)
-    finally:
-        watching.progress_line.clear()
+    result = perform(options, printed or frozenset())
     if not quiet():
         click.echo("\n".join([recorded(result), *next_commands(result.path)]), err=True)
     code = exit_code(result)
@@ -123,10 +105,28 @@ def record(
     return code
 
 
+def perform(options: RecordOptions, printed: frozenset[Kind] = frozenset()) -> RecordResult:
+    """Record, with progress, console and the `printed` kinds of events on the terminal."""
+    names = symbols.of_guest(options.guest) if printed else no_symbols
+    watching = Watching(
+        Progress("recording", sys.stderr, wanted=not quiet()),
+        notes=sys.stderr,
+        describe=lambda event: line(event, names),
+        printed=printed,
+        screen=sys.stdout.buffer if options.console == "-" else None,
+    )
+    try:
+        return run(options, watching)
+    finally:
+        watching.progress_line.clear()
+
+
 def ending(stop: Stop) -> str:
     """How a run ended, in words."""
-    words = ENDS[stop.why].format(code=stop.code)
-    return f"{words} ({stop.detail})" if stop.detail else words
+    if not stop.ended:
+        return stop.detail or "stopped at --until"
+    words = f"{stop.why.value} with code {stop.code}" if stop.why is Why.EXIT else stop.why.value
+    return f"{words}: {stop.detail}" if stop.detail else words
 
 
 def exit_code(result: RecordResult) -> int:

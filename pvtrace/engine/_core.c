@@ -121,6 +121,7 @@ static void core_dealloc(PyObject *self)
     free(c->frames);
     free(c->tables);
     free(c->writables);
+    free((void *)c->breakpoints);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -461,6 +462,29 @@ static PyObject *core_flush_tlb(PyObject *self, PyObject *none)
     Py_RETURN_NONE;
 }
 
+/* Linear addresses at which `run` stops. */
+static PyObject *core_set_breakpoints(PyObject *self, PyObject *addresses)
+{
+    struct core *c = CORE(self);
+    PyObject *list = PySequence_Fast(addresses, "breakpoints are a sequence of addresses");
+    if (!list)
+        return NULL;
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+    uint32_t *fresh = calloc((size_t)count + 1, sizeof *fresh);
+    for (Py_ssize_t i = 0; fresh && i < count; i++)
+        fresh[i] = (uint32_t)PyLong_AsUnsignedLong(PySequence_Fast_GET_ITEM(list, i));
+    Py_DECREF(list);
+    if (!fresh || PyErr_Occurred()) {
+        free(fresh);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    free((void *)c->breakpoints);
+    c->breakpoints = fresh;
+    c->nbreakpoints = (uint32_t)count;
+    counter_flush_code(c); /* which block holds one is found out when it is translated */
+    Py_RETURN_NONE;
+}
+
 static PyObject *core_flush_code(PyObject *self, PyObject *none)
 {
     (void)none;
@@ -549,6 +573,7 @@ static PyObject *get_fault(PyObject *self, void *none)
     return Py_BuildValue("iiI", c->vector, c->has_error ? c->error : -1, c->address);
 }
 
+static PyObject *get_mmio_store(PyObject *self, void *none) { (void)none; return PyBool_FromLong(CORE(self)->refusal.access == UC_MEM_WRITE); }
 static PyObject *get_hole(PyObject *self, void *none) { (void)none; return PyLong_FromUnsignedLongLong(CORE(self)->hole); }
 
 static int set_hole(PyObject *self, PyObject *value, void *none)
@@ -580,6 +605,7 @@ static PyMethodDef methods[] = {
     {"write_physical", core_write_physical, METH_VARARGS, NULL},
     {"protect", core_protect, METH_VARARGS, NULL},
     {"take_dirty", core_take_dirty, METH_NOARGS, NULL},
+    {"set_breakpoints", core_set_breakpoints, METH_O, NULL},
     {"flush_tlb", core_flush_tlb, METH_NOARGS, NULL},
     {"flush_code", core_flush_code, METH_NOARGS, NULL},
     {"scratch", core_scratch, METH_NOARGS, NULL},
@@ -605,6 +631,7 @@ static PyGetSetDef properties[] = {
     {"eflags", get_eflags, set_eflags, NULL, NULL},
     {"cpl", get_cpl, NULL, NULL, NULL},
     {"shadowed", get_shadowed, NULL, NULL, NULL},
+    {"mmio_store", get_mmio_store, NULL, "whether the refused access was a store", NULL},
     {"hole", get_hole, set_hole, NULL, NULL},
     {"fault", get_fault, NULL, "(vector, error or -1, address)", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -648,6 +675,7 @@ PyMODINIT_FUNC PyInit__core(void)
         PyModule_AddIntConstant(m, "FAULT", EXIT_FAULT);
         PyModule_AddIntConstant(m, "INTERCEPT", EXIT_INTERCEPT);
         PyModule_AddIntConstant(m, "MMIO", EXIT_MMIO);
+        PyModule_AddIntConstant(m, "BREAK", EXIT_BREAK);
         PyModule_AddIntConstant(m, "NATIVE", MODE_NATIVE);
         PyModule_AddIntConstant(m, "DEVICE", MODE_MMIO);
     }

@@ -27,6 +27,7 @@ enum exit_code {
     EXIT_FAULT,     /* vector, error, address */
     EXIT_INTERCEPT, /* an instruction of the intercept table is at EIP */
     EXIT_MMIO,      /* address: physical; the access is refused */
+    EXIT_BREAK,     /* a breakpoint is at EIP; nothing was dispatched */
     EXIT_BROKEN,    /* the emulator returned something we do not know: a bug of ours */
 };
 
@@ -79,6 +80,9 @@ struct core {
     bool nxe;
 
     uint8_t intercept_one[256], intercept_two[256]; /* by opcode: 0 no, 255 yes, else bit r: if modrm.reg = r */
+
+    const uint32_t *breakpoints; /* linear addresses */
+    uint32_t nbreakpoints;
 
     struct block *pool;
     uint32_t pool_used;

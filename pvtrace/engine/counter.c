@@ -110,6 +110,14 @@ static bool intercepted(const struct core *c, const translation_block *tb, uint3
     return rule >> (code_byte(c, tb, pc + 1) >> 3 & 7) & 1;
 }
 
+static bool is_breakpoint(const struct core *c, uint32_t pc)
+{
+    for (uint32_t i = 0; i < c->nbreakpoints; i++)
+        if (c->breakpoints[i] == pc)
+            return true;
+    return false;
+}
+
 static void learn(struct core *c, struct block *b, translation_block *tb)
 {
     b->tb = tb;
@@ -121,7 +129,7 @@ static void learn(struct core *c, struct block *b, translation_block *tb)
     uint32_t second_page = (uint32_t)((tb->pc & ~(uint64_t)0xfff) + PAGE);
     for (int i = 0; i < b->n; i++) {
         uint32_t next = i + 1 < b->n ? next_instruction(&w) : (uint32_t)(tb->pc + tb->size);
-        if (intercepted(c, tb, pc) || (crosses && next - (uint32_t)tb->pc > second_page - (uint32_t)tb->pc)) {
+        if (intercepted(c, tb, pc) || is_breakpoint(c, pc) || (crosses && next - (uint32_t)tb->pc > second_page - (uint32_t)tb->pc)) {
             b->runnable = i;
             break;
         }
@@ -209,6 +217,10 @@ static void look_at(struct block *b, uint32_t pc, uintptr_t host)
     int limit = b->runnable;
     if (limit == 0) {
         bool crosses = tb->page_addr[1] != UINT64_MAX;
+        if (is_breakpoint(c, (uint32_t)tb->pc) && c->mode == MODE_PLAIN) {
+            stop(c, EXIT_BREAK);
+            return;
+        }
         if (intercepted(c, tb, (uint32_t)tb->pc) && !(c->mode & MODE_NATIVE)) {
             stop(c, EXIT_INTERCEPT);
             return;
@@ -365,7 +377,7 @@ static enum exit_code run_one(struct core *c, unsigned mode)
 /* The dispatch that causes an exit is counted; an access to device memory has not been dispatched yet. */
 static enum exit_code finish(struct core *c, enum exit_code code)
 {
-    if (code != EXIT_ARRIVED && code != EXIT_MMIO)
+    if (code != EXIT_ARRIVED && code != EXIT_MMIO && code != EXIT_BREAK)
         c->steps++;
     return code;
 }

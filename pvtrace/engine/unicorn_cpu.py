@@ -12,6 +12,7 @@ from pvtrace.engine.intercepts import ONE_BYTE, TWO_BYTE
 from pvtrace.model.errors import EngineError
 from pvtrace.model.exits import (
     Arrived,
+    Breakpoint,
     Exit,
     Fault,
     Halt,
@@ -28,7 +29,10 @@ from pvtrace.model.step import Step
 
 PAGE: Final = 4096
 _LDTR, _TR, _GDTR, _IDTR = 6, 7, 8, 9
-_OF: Final = 0x800
+_OF: Final = 1 << 11
+_VM: Final = 1 << 17
+_BIG: Final = 1 << 22
+_OPERAND_SIZE: Final = 0x66
 _PREFIXES: Final = frozenset(b"\x66\x67\x2e\x36\x3e\x26\x64\x65\xf0\xf2\xf3")
 _ARRIVED: Final = Arrived()
 
@@ -53,6 +57,7 @@ class UnicornCpu:
         self.write_physical = self._core.write_physical
         self.protect = self._core.protect
         self.flush_tlb = self._core.flush_tlb
+        self.set_breakpoints = self._core.set_breakpoints
 
     # ------------------------------------------------------------------ running
 
@@ -71,6 +76,8 @@ class UnicornCpu:
             return self._recognise()
         if code == _core.FAULT:
             return self._fault()
+        if code == _core.BREAK:
+            return Breakpoint()
         if code == _core.MMIO:
             return self._begin_access()
         raise EngineError(f"the emulator stopped at {core.eip:08x} for no known reason; please report this guest")
@@ -99,18 +106,19 @@ class UnicornCpu:
         return core.peek((core.eip + core.segment(Seg.CS)[1]) & 0xFFFFFFFF, longest)
 
     def _recognise(self) -> Exit:
-        core = self._core
         code = self._code()
         start = 0
         rep = wide = False
-        narrow = not core.segment(Seg.CS)[3] & 0x400000 if core.cr(0) & 1 and not core.eflags & 0x20000 else True
         while code[start] in _PREFIXES:
             rep |= code[start] in b"\xf2\xf3"
-            wide |= code[start] == 0x66  # noqa: PLR2004 - the operand-size prefix
+            wide |= code[start] == _OPERAND_SIZE
             start += 1
-        opcode = code[start]
-        length = start + 1
-        return self._by_opcode(opcode, code, length, rep, 2 if narrow != wide else 4)
+        return self._by_opcode(code[start], code, start + 1, rep, 2 if self._sixteen() != wide else 4)
+
+    def _sixteen(self) -> bool:
+        """Whether the code segment is a 16-bit one."""
+        core = self._core
+        return not core.cr(0) & 1 or bool(core.eflags & _VM) or not core.segment(Seg.CS)[3] & _BIG
 
     def _by_opcode(self, opcode: int, code: bytes, length: int, rep: bool, size: int) -> Exit:
         core = self._core
@@ -148,7 +156,7 @@ class UnicornCpu:
         """An access to what is not memory: the instruction has not begun. Loads are asked for, stores are performed on
         the scratch page and reported."""
         core = self._core
-        access = mmio.access(self._code(), core.mmio, core.cr(0), core.segment(Seg.CS)[3], core.eflags)
+        access = mmio.access(self._code(), 16 if self._sixteen() else 32, core.mmio, core.mmio_store)
         self._scratch[:] = core.read_physical(core.mmio & ~(PAGE - 1), PAGE)
         self._pending = access
         if access.loads:

@@ -33,7 +33,12 @@ class Cpu(Protocol):
         ...
 
     eip: int
+    """Setting it completes an instruction: the shadow of a MOV SS has passed."""
     eflags: int
+    nxe: bool
+    """EFER.NXE: execute-disable bits count."""
+    hole: int
+    """First linear address that faults with #GP(0) whatever the page tables say; 2^32: none."""
 
     @property
     def cpl(self) -> int: ...
@@ -77,6 +82,10 @@ class Cpu(Protocol):
 
     def peek(self, address: int, size: int) -> bytes:
         """For people: linear memory as far as it is mapped (may be short), without touching accessed bits."""
+        ...
+
+    def set_breakpoints(self, addresses: Sequence[int]) -> None:
+        """Linear addresses at which `run` returns Breakpoint. Not part of the state."""
         ...
 
     def flush_tlb(self) -> None: ...

@@ -33,6 +33,10 @@ class Mark(NamedTuple):
     event_digest: bytes = NOTHING
 
 
+START: Final = Mark()
+"""Before anything happened."""
+
+
 def digest(data: bytes) -> bytes:
     """BLAKE2b of 16 bytes."""
     return hashlib.blake2b(data, digest_size=SIZE).digest()

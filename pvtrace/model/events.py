@@ -13,7 +13,6 @@ from pvtrace.model.step import Step
 
 class Kind(IntEnum):
     HYPERCALL = 1
-    HYPERCALL_RETURN = 2
     EXCEPTION = 10
     INTERRUPT = 11
     SOFTWARE_INTERRUPT = 12
@@ -105,14 +104,9 @@ KINDS: dict[Kind, KindInfo] = {
     Kind.HYPERCALL: KindInfo(
         "hypercall",
         "call",
-        ("call", "eax", "edx", "ecx", "stack", "esp"),
-        "a VMI call; call: generation << 8 | number; stack: the two stack arguments, low word first",
-    ),
-    Kind.HYPERCALL_RETURN: KindInfo(
-        "hypercall_return",
-        "call",
-        ("call", "result", "eip"),
-        "its return; result: EDX:EAX for calls that give one",
+        ("call", "eax", "edx", "ecx", "stack", "result"),
+        "a VMI call; call: generation << 8 | number; stack: the two stack arguments, low word first; "
+        "result: EDX:EAX or EAX, NULL for a call that gives none",
     ),
     Kind.EXCEPTION: KindInfo(
         "exception",

@@ -1,8 +1,8 @@
 """Why the CPU stopped: one small frozen value for each reason.
 
-Every exit but Arrived counts the dispatch that caused it (see `step`). EIP stands *at* the instruction that caused the
-exit and nothing of that instruction has happened; `length` is its size in bytes, for whoever completes it. Two
-exceptions, as on the hardware: Fault with vector 1 (a trap) and MmioWrite leave EIP behind the instruction.
+Every exit but Arrived, Breakpoint and MmioRead counts the dispatch that caused it (see `step`). EIP stands *at* the
+instruction that caused the exit and nothing of that instruction has happened; `length` is its size in bytes, for whoever
+completes it. Two exceptions, as on the hardware: Fault with vector 1 (a trap) and MmioWrite leave EIP behind it.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,11 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """The budget is spent: exactly the step that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breakpoint:
+    """A breakpoint is at EIP. Nothing was dispatched, nothing is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Sensitive:
 
 @dataclass(frozen=True, slots=True)
 class MmioRead:
-    """A load from a physical address that is not memory. Answer with `Cpu.supply(value)`; the load then completes."""
+    """A load from a physical address that is not memory. Answer by `Cpu.supply(value)`; the next `run` dispatches it."""
 
     address: int
     width: int
@@ -91,4 +96,6 @@ class Halt:
     length: int
 
 
-Exit = Arrived | Fault | SoftInt | PortRead | PortWrite | Hypercall | Sensitive | MmioRead | MmioWrite | Halt
+Exit = (
+    Arrived | Breakpoint | Fault | SoftInt | PortRead | PortWrite | Hypercall | Sensitive | MmioRead | MmioWrite | Halt
+)

@@ -10,6 +10,7 @@ class Why(Enum):
     """The value is the word that people see."""
 
     ARRIVED = "arrived"  # at the step that was asked for; the guest could go on
+    BREAKPOINT = "breakpoint"  # at an address that was asked for; the guest could go on
     SHUTDOWN = "shutdown"  # VMI_Shutdown, or the guest powered off
     EXIT = "exit"  # the debug exit port; Stop.code is the byte written
     IDLE = "idle for ever"  # halted, and nothing can ever wake it
@@ -31,9 +32,11 @@ class Stop:
     @property
     def ended(self) -> bool:
         """Whether the guest cannot go on."""
-        return self.why is not Why.ARRIVED
+        return self.why not in (Why.ARRIVED, Why.BREAKPOINT)
 
     @property
     def well(self) -> bool:
         """Whether the guest ended, if it ended, as it wished to."""
-        return self.why in (Why.ARRIVED, Why.SHUTDOWN, Why.IDLE) or (self.why is Why.EXIT and self.code == 0)
+        return self.why in (Why.ARRIVED, Why.BREAKPOINT, Why.SHUTDOWN, Why.IDLE) or (
+            self.why is Why.EXIT and self.code == 0
+        )

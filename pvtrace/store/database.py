@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sqlite_utils import Database
 from sqlite_utils.db import Table
 
-from pvtrace.model.errors import InputError, PvtraceError, TraceError
+from pvtrace.model.errors import InputError, PvtraceError, TraceError, UsageError
 from pvtrace.model.events import KINDS
 from pvtrace.model.inputs import INPUT_DOC
 from pvtrace.model.words import ATTEMPT, FLAG, HOW, MODE, OUTCOME, RETURN_BY
@@ -35,13 +35,18 @@ def script(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _described() -> Iterator[tuple[str, list[Mapping[str, Value]]]]:
+def _described() -> Iterator[tuple[str, list[dict[str, Value]]]]:
     """The tables by which a trace explains itself, from the program's own."""
     yield (
         "event_kind",
         [
-            {"id": int(kind), "name": info.name, "family": info.family, "doc": info.doc}
-            | dict(zip("abcdef", info.columns, strict=False))
+            {
+                "id": int(kind),
+                "name": info.name,
+                "family": info.family,
+                "doc": info.doc,
+                **dict(zip("abcdef", info.columns, strict=False)),
+            }
             for kind, info in KINDS.items()
         ],
     )
@@ -137,7 +142,7 @@ def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
 
 
 def close_as_one_file(connection: sqlite3.Connection) -> None:
-    """End WAL mode, so that one file remains. While somebody reads, the files beside it stay until the last one goes."""
+    """End WAL mode, so that one file remains. While somebody reads, those beside it stay until the last reader goes."""
     with contextlib.suppress(sqlite3.Error):
         connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
@@ -192,11 +197,21 @@ def reading(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise TraceError(f"{path} is locked by another program") from None
-        raise TraceError(f"{path} is damaged or not a whole trace: {error}") from None
+        raise TraceError(f"{path} is damaged or not a whole trace: {_reason(error)}") from None
     except sqlite3.Error as error:
-        raise TraceError(f"{path} is damaged: {error}") from None
+        raise TraceError(f"{path} is damaged: {_reason(error)}") from None
     except (ValueError, TypeError, KeyError, LookupError, OverflowError, AttributeError) as error:
-        raise TraceError(f"{path} is damaged: a row cannot be understood ({error})") from None
+        raise TraceError(f"{path} is damaged: a row cannot be understood ({_reason(error)})") from None
+
+
+@contextlib.contextmanager
+def asking(path: Path) -> Iterator[None]:
+    """For SQL that people wrote: what SQLite does not understand is theirs, the rest is `reading`'s."""
+    with reading(path):
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise UsageError(f"this SQL cannot be run on {path}: {_reason(error)}") from None
 
 
 @contextlib.contextmanager
@@ -205,5 +220,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        reason = "the disk is full" if "is full" in str(error) else str(error)
+        reason = "the disk is full" if "is full" in str(error) else _reason(error)
         raise PvtraceError(f"cannot write {path}: {reason}") from None
+
+
+def _reason(error: Exception) -> str:
+    """In one line: SQLite may quote a damaged schema, which is long."""
+    return ascii(str(error).partition("\n")[0])[1:-1]

@@ -4,18 +4,19 @@ Nothing is held between two calls, so that a recorder is never kept waiting. Wha
 a recorder that was killed does not exist here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from pvtrace.model.digest import Mark, whole_digest, with_event, with_input
+from pvtrace.model.digest import NOTHING, Mark, whole_digest, with_event, with_input
 from pvtrace.model.errors import TraceError
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
 from pvtrace.model.snapshot import Snapshot
-from pvtrace.model.step import Step
+from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Why
 from pvtrace.store import database
 from pvtrace.store.meta import Meta, row_meta
@@ -34,6 +35,8 @@ from pvtrace.store.rows import (
     row_event,
     row_input,
 )
+
+T = TypeVar("T")
 
 CHUNK: Final = 4096
 """Rows that are read at a time."""
@@ -178,7 +181,9 @@ class TraceReader:
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
         """By address."""
-        return tuple(Symbol(*row) for row in self.rows("SELECT name, address, size, source FROM symbol ORDER BY address"))
+        return tuple(
+            Symbol(*row) for row in self.rows("SELECT name, address, size, source FROM symbol ORDER BY address")
+        )
 
     # --------------------------------------------------------------------------------------------- is it what it was?
 
@@ -186,17 +191,17 @@ class TraceReader:
         """Compare every input, event, checkpoint and stored page with its digest; raises TraceError for the first one
         that is not what was recorded. Takes about as long as reading the whole file."""
         progress = self.progress()
-        marks = [(checkpoint.step, checkpoint.mark) for checkpoint in self.checkpoints()]
-        marks.append((progress.step, progress.mark))
-        inputs = with_inputs(self.inputs())
-        events = with_events(self.events())
-        before = Step(0)
-        for step, mark in marks:
-            for what, chain, count, wanted in (
-                ("input", inputs, mark.inputs, mark.input_digest),
-                ("event", events, mark.events, mark.event_digest),
+        places = [(checkpoint.step, checkpoint.mark) for checkpoint in self.checkpoints()]
+        places.append((progress.step, progress.mark))
+        inputs = _chain(self.inputs(), with_input, [mark.inputs for _, mark in places])
+        events = _chain(self.events(), with_event, [mark.events for _, mark in places])
+        before = RESET
+        for (step, mark), input_digest, event_digest in zip(places, inputs, events, strict=True):
+            for what, same in (
+                ("input", input_digest == mark.input_digest),
+                ("event", event_digest == mark.event_digest),
             ):
-                if digest_at(chain, count) != wanted:
+                if not same:
                     raise TraceError(
                         f"{self.path} was altered: an {what} between steps {before} and {step} is not what was recorded"
                     )
@@ -207,12 +212,22 @@ class TraceReader:
 
     def _verify_checkpoints(self) -> None:
         wanted: bytes | None = None
-        last = None
-        for last in self.checkpoints():
-            wanted = whole_digest(last.step, last.state, last.ram_digest, last.mark)
-            if wanted != last.digest:
-                raise TraceError(f"{self.path} was altered: the checkpoint at step {last.step} does not match its digest")
+        for step, mark, state, ram_digest, digest in self.checkpoints():
+            wanted = whole_digest(step, state, ram_digest, mark)
+            if wanted != digest:
+                raise TraceError(f"{self.path} was altered: the checkpoint at step {step} does not match its digest")
         ending = self.ending()
         if ending and ending.digest is not None and ending.digest != wanted:
             raise TraceError(f"{self.path} was altered: its end does not have the digest of its last checkpoint")
         _ = self.files
+
+
+def _chain(items: Iterable[T], link: Callable[[bytes, T], bytes], counts: Sequence[int]) -> Iterator[bytes]:
+    """The digest of the first n items, for each n of `counts`, which do not go down in a trace that is whole."""
+    remaining = iter(items)
+    digest, seen = NOTHING, 0
+    for count in counts:
+        for item in itertools.islice(remaining, max(0, count - seen)):
+            digest = link(digest, item)
+        seen = count
+        yield digest

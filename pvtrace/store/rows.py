@@ -89,9 +89,10 @@ def unsigned(value: int) -> int:
 
 
 def event_row(seq: int, event: Event) -> Row:
-    args = tuple(signed(value) if isinstance(value, int) else value for value in event.args)
-    padding = _NULLS[len(args) :]
-    return (seq, event.step, int(event.kind), event.pc, event.flags, *args, *padding, event.cause)
+    step, kind, pc, flags, given, cause = event
+    # `signed` for each integer, written out because this is done for every event
+    args = [value - _WHOLE if isinstance(value, int) and value >= _HALF else value for value in given]
+    return (seq, step, kind.value, pc, flags, *args, *_NULLS[len(args) :], cause)
 
 
 def row_event(row: tuple[int, int, int, int, Value, Value, Value, Value, Value, Value, int | None]) -> Event:

@@ -28,8 +28,8 @@ CREATE VIEW hypercall AS
 SELECT m.seq, m.step, m.cpl, m.address AS caller, m.place, coalesce(c.name, printf('unknown 0x%x', m.a)) AS call,
        c.generation, c.family, printf('0x%x', m.b) AS eax, printf('0x%x', m.c) AS edx, printf('0x%x', m.d) AS ecx,
        printf('0x%x', m.e & 0xffffffff) AS stack1, printf('0x%x', m.e >> 32 & 0xffffffff) AS stack2,
-       CASE WHEN r.b IS NOT NULL THEN printf('0x%x', r.b) END AS result, r.step AS returned
-FROM moment m LEFT JOIN vmi_call c ON c.id = m.a LEFT JOIN event r ON r.cause = m.seq AND r.kind = 2
+       CASE WHEN m.f IS NOT NULL THEN printf('0x%x', m.f) END AS result, m.cause
+FROM moment m LEFT JOIN vmi_call c ON c.id = m.a
 WHERE m.kind = 1;
 
 CREATE VIEW fault AS

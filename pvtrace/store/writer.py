@@ -248,14 +248,13 @@ class TraceWriter:
         self._committed = step
 
     def _insert_checkpoint(self, snapshot: Snapshot, mark: Mark) -> Checkpoint:
+        step, ram_digest = snapshot.step, snapshot.ram_digest
         state, _ = _store_blob(self._connection, snapshot.state)
-        checkpoint = Checkpoint(
-            snapshot.step, mark, state, snapshot.ram_digest, whole_digest(snapshot.step, state, snapshot.ram_digest, mark)
-        )
+        checkpoint = Checkpoint(step, mark, state, ram_digest, whole_digest(step, state, ram_digest, mark))
         self._connection.execute(INSERT_CHECKPOINT, checkpoint_row(checkpoint))
-        pages = [(page, snapshot.step, _store_blob(self._connection, data)[1]) for page, data in sorted(snapshot.pages.items())]
         self._connection.executemany(
-            "INSERT OR REPLACE INTO checkpoint_page(page, step, blob) VALUES (?, ?, ?)", pages
+            "INSERT OR REPLACE INTO checkpoint_page(page, step, blob) VALUES (?, ?, ?)",
+            [(page, step, _store_blob(self._connection, data)[1]) for page, data in sorted(snapshot.pages.items())],
         )
         return checkpoint
 

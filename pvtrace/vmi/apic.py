@@ -1,8 +1,8 @@
 """The calls that need hardware or knowledge that is not there, and what becomes of them.
 
 A local APIC and a second CPU do not exist here, and no text says what SetCallbacks does. Such a call ends the run and
-names itself. The relocation query of 3.0 answers that they are absent, so that a kernel keeps its native routine; that of
-13.x has to name an entry point for every call.
+names itself. The relocation query of 3.0 answers that they are absent, so that a kernel keeps its native routine; that
+of 13.x has to name an entry point for every call.
 """
 
 from typing import Final

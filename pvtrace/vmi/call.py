@@ -6,16 +6,15 @@ return address; results in EAX or EDX:EAX) and nothing of any single call.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from pvtrace.model.registers import Gpr
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
-from pvtrace.x86.effects import Raise, SetEip, SetGpr
-from pvtrace.x86.view import View
+from pvtrace.x86.effects import Effects, Raise, SetEip, SetGpr
+from pvtrace.x86.exceptions import PF
+from pvtrace.x86.operands import MASK32
+from pvtrace.x86.view import PageFault, View
 from rom.abi import CallInfo, Generation
-
-MASK32: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +58,17 @@ def wide(low: int, high: int) -> int:
 def fault(call: Call, vector: int, error: int | None, address: int | None = None) -> VmiEffects:
     """The call raises an exception: at its site, with the return address dropped, as the instruction there would."""
     return (SetEip(call.site), SetGpr(Gpr.ESP, call.esp + 4 & MASK32), Raise(vector, error, address))
+
+
+def page_fault(call: Call, refused: PageFault) -> VmiEffects:
+    """What becomes of a call whose handler, or one of whose effects, meets a page that refuses it."""
+    return fault(call, PF, refused.error, refused.address)
+
+
+def as_call(call: Call, effects: Effects) -> VmiEffects:
+    """The effects of what an instruction would do there; if it raises an exception, the call does at its site."""
+    match effects:
+        case (*_, Raise(vector, error, address)):
+            return fault(call, vector, error, address)
+        case _:
+            return effects

@@ -1,77 +1,104 @@
 """Control and debug registers, caches, processor information and MSRs (vmi: control-register and core calls).
 
-Each of these calls is one instruction with the same registers, so each is that instruction's machine code. Written
-differently: INVD, which no virtual machine may execute, and the debug registers, whose number is an argument.
+Each of these calls does what one instruction does; pvtrace.x86 says what that is. A register that refuses the value
+raises at the call site.
 """
 
 from typing import Final
 
+from pvtrace.model.registers import Gpr
 from pvtrace.model.stops import Why
-from pvtrace.vmi.call import Call, Handler, in_eax
+from pvtrace.vmi.call import Call, Handler, as_call, fault, in_eax, in_edx_eax, wide
 from pvtrace.vmi.effects import VmiEffects
-from pvtrace.vmi.site import as_instruction
 from pvtrace.vmi.state import VmiState
-from pvtrace.x86.effects import End, Note
+from pvtrace.x86.control_instructions import TS, read_dr, write_cr, write_dr
+from pvtrace.x86.cpuid import cpuid as cpuid_leaf
+from pvtrace.x86.effects import End, Note, SetCr, SetGpr
+from pvtrace.x86.exceptions import GP
+from pvtrace.x86.machine_specific import read_msr, tsc, write_msr
 from pvtrace.x86.view import View
 
-INSTRUCTIONS: Final = {
-    "CPUID": "0fa2",
-    "RDTSC": "0f31",
-    "RDPMC": "0f33",
-    "RDMSR": "0f32",
-    "WRMSR": "0f30",
-    "SetCR0": "0f22c0",
-    "SetCR2": "0f22d0",
-    "SetCR3": "0f22d8",
-    "SetCR4": "0f22e0",
-    "GetCR0": "0f20c0",
-    "GetCR2": "0f20d0",
-    "GetCR3": "0f20d8",
-    "GetCR4": "0f20e0",
-    "CLTS": "0f06",
-    "WBINVD": "0f09",
-}
-"""Machine code of the instruction that the call replaces; operands in EAX, or in the instruction's own registers."""
-
 DEBUG_REGISTERS: Final = 8
+COUNTERS: Final = 2
+"""Performance counters, as on the P6."""
 
 
-def _instruction(code: bytes) -> Handler:
-    def handler(call: Call, view: View, _state: VmiState) -> VmiEffects:
-        return as_instruction(call, view, code)
+def cpuid(call: Call, _view: View, _state: VmiState) -> VmiEffects:
+    """The one call whose results are in four registers, as the instruction's are."""
+    order = (Gpr.EAX, Gpr.EBX, Gpr.ECX, Gpr.EDX)
+    return tuple(SetGpr(register, value) for register, value in zip(order, cpuid_leaf(call.eax), strict=True))
+
+
+def rdtsc(_call: Call, view: View, _state: VmiState) -> VmiEffects:
+    return in_edx_eax(tsc(view))
+
+
+def rdpmc(call: Call, _view: View, _state: VmiState) -> VmiEffects:
+    """The counters are never programmed and stay at zero."""
+    return in_edx_eax(0) if call.ecx < COUNTERS else fault(call, GP, 0)
+
+
+def rdmsr(call: Call, view: View, _state: VmiState) -> VmiEffects:
+    value = read_msr(view, call.ecx)
+    return fault(call, GP, 0) if value is None else in_edx_eax(value)
+
+
+def wrmsr(call: Call, view: View, _state: VmiState) -> VmiEffects:
+    effect = write_msr(view, call.ecx, wide(call.eax, call.edx))
+    return fault(call, GP, 0) if effect is None else (effect,)
+
+
+def _get_cr(number: int) -> Handler:
+    def handler(_call: Call, view: View, _state: VmiState) -> VmiEffects:
+        return in_eax(view.cr(number))
 
     return handler
 
 
-def _debug_register(opcode: int, number: int, register: int) -> bytes:
-    """MOV to or from a debug register (SDM volume 2, MOV)."""
-    return bytes((0x0F, opcode, 0xC0 | number << 3 | register))
+def _set_cr(number: int) -> Handler:
+    def handler(call: Call, view: View, _state: VmiState) -> VmiEffects:
+        return as_call(call, write_cr(view, number, call.eax))
+
+    return handler
 
 
-def set_dr(call: Call, view: View, _state: VmiState) -> VmiEffects:
-    """MOV DRn, EDX. A number that is none is ignored."""
-    if call.eax >= DEBUG_REGISTERS:
-        return (Note(f"SetDR names debug register {call.eax:#x}, which does not exist, and is ignored"),)
-    return as_instruction(call, view, _debug_register(0x23, call.eax, 2))
+def clts(_call: Call, view: View, _state: VmiState) -> VmiEffects:
+    return (SetCr(0, view.cr(0) & ~TS),)
 
 
 def get_dr(call: Call, view: View, _state: VmiState) -> VmiEffects:
-    """MOV EAX, DRn. A number that is none reads 0."""
-    if call.eax >= DEBUG_REGISTERS:
-        return in_eax(0)
-    return as_instruction(call, view, _debug_register(0x21, call.eax, 0))
+    """A number that is no register reads 0."""
+    return in_eax(read_dr(view, call.eax) if call.eax < DEBUG_REGISTERS else 0)
+
+
+def set_dr(call: Call, view: View, _state: VmiState) -> VmiEffects:
+    """A number that is no register is ignored."""
+    if call.eax < DEBUG_REGISTERS:
+        return (write_dr(view, call.eax, call.edx),)
+    return (Note(f"SetDR names debug register {call.eax:#x}, which does not exist, and is ignored"),)
+
+
+def wbinvd(_call: Call, _view: View, _state: VmiState) -> VmiEffects:
+    """There is no cache to write back: memory is always coherent."""
+    return ()
 
 
 def invd(call: Call, _view: View, _state: VmiState) -> VmiEffects:
-    detail = (
-        f"the guest called VMI INVD at {call.site:08x}, which throws memory away and is invalid in a virtual machine"
-    )
+    detail = f"the guest called VMI INVD at {call.site:08x}, which is invalid in a virtual machine: it loses memory"
     return (End(Why.TERMINATED, detail=detail),)
 
 
 HANDLERS: Final[dict[str, Handler]] = {
-    **{name: _instruction(bytes.fromhex(code)) for name, code in INSTRUCTIONS.items()},
-    "SetDR": set_dr,
+    "CPUID": cpuid,
+    "RDTSC": rdtsc,
+    "RDPMC": rdpmc,
+    "RDMSR": rdmsr,
+    "WRMSR": wrmsr,
+    **{f"GetCR{number}": _get_cr(number) for number in (0, 2, 3, 4)},
+    **{f"SetCR{number}": _set_cr(number) for number in (0, 2, 3, 4)},
+    "CLTS": clts,
     "GetDR": get_dr,
+    "SetDR": set_dr,
+    "WBINVD": wbinvd,
     "INVD": invd,
 }

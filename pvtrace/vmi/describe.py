@@ -7,7 +7,6 @@ a word of flags, an enumeration or a descriptor is spelt out here.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from pvtrace.vmi.call import MASK32
 from pvtrace.vmi.init import Relocation
 from pvtrace.vmi.time import BY_APIC, COUNTER_MASK, PERIODIC, Counter
 from pvtrace.x86.descriptors import (
@@ -20,6 +19,7 @@ from pvtrace.x86.descriptors import (
     system_type,
 )
 from pvtrace.x86.eflags import IF, iopl
+from pvtrace.x86.operands import MASK32
 from rom.abi import Generation, Operand, Place, by_number, from_unified
 
 Show = Callable[[int, Generation], str]

@@ -12,9 +12,8 @@ from typing import Final
 
 from pvtrace.model.registers import Seg, Segment, TableRegister
 from pvtrace.model.stops import Why
-from pvtrace.vmi.call import MASK32, Call, Handler, in_eax
+from pvtrace.vmi.call import Call, Handler, fault, in_eax
 from pvtrace.vmi.effects import VmiEffects
-from pvtrace.vmi.site import as_instruction
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86.descriptors import (
     CODE,
@@ -22,6 +21,7 @@ from pvtrace.x86.descriptors import (
     KERNEL_RING,
     NOT_SYSTEM,
     WRITABLE,
+    SegmentFault,
     deprivileged,
     dpl,
     encode_segment,
@@ -34,6 +34,8 @@ from pvtrace.x86.descriptors import (
     segment_from_descriptor,
 )
 from pvtrace.x86.effects import Effect, Effects, End, SetGdtr, SetIdtr, SetLdtr, SetSegment, SetSystem, WriteMemory
+from pvtrace.x86.operands import MASK32
+from pvtrace.x86.table_instructions import load_ldt, load_tr
 from pvtrace.x86.view import PageFault, View
 from rom.abi import Generation
 
@@ -47,9 +49,6 @@ _UNLIMITED: Final = 1 << 33
 
 TSS_SS0: Final = 8
 """Offset of ss0 in a 32-bit TSS."""
-
-_LLDT_AX: Final = bytes.fromhex("0f00d0")
-_LTR_AX: Final = bytes.fromhex("0f00d8")
 
 Entry = tuple[int, int]
 """A descriptor's low and high doubleword."""
@@ -131,6 +130,11 @@ def _reload(call: Call, register: Seg, selector: int, entry: Entry | None) -> Ef
     return SetSegment(register, null_segment())
 
 
+def _or_end(effects: Effects) -> Effects:
+    """A call that ends the run does nothing else."""
+    return next(((effect,) for effect in effects if isinstance(effect, End)), effects)
+
+
 def _reload_all(call: Call, view: View, gdt: TableRegister, ldt: TableRegister | None) -> Effects:
     """Load every segment register anew from these tables."""
     live = [(register, view.segment(register).selector) for register in Seg]
@@ -164,22 +168,18 @@ def _pseudo_descriptor(view: View, address: int) -> TableRegister:
 
 def set_gdt(call: Call, view: View, _state: VmiState) -> VmiEffects:
     gdt = _pseudo_descriptor(view, call.eax)
-    return (
-        *table_images(view, gdt, view.system.hole, first=1),
-        SetGdtr(gdt),
-        *_reload_all(call, view, gdt, _table(view.ldtr)),
-    )
+    images = table_images(view, gdt, view.system.hole, first=1)
+    return _or_end((*images, SetGdtr(gdt), *_reload_all(call, view, gdt, _table(view.ldtr))))
 
 
 def set_ldt(call: Call, view: View, _state: VmiState) -> VmiEffects:
     """LLDT with its checks; a selector that it refuses raises the same exception at the call site."""
-    loaded = as_instruction(call, view, _LLDT_AX)
-    new = next((effect.segment for effect in loaded if isinstance(effect, SetLdtr)), None)
-    if new is None:
-        return loaded
-    ldt = _table(new)
-    images = table_images(view, ldt, view.system.hole) if ldt else ()
-    return (*images, *loaded, *_reload_all(call, view, view.gdtr, ldt))
+    try:
+        loaded = load_ldt(view, call.eax & 0xFFFF)
+    except SegmentFault as refused:
+        return fault(call, refused.vector, refused.error)
+    new = next(effect.segment for effect in loaded if isinstance(effect, SetLdtr))
+    return _or_end((*loaded, *_reload_all(call, view, view.gdtr, _table(new))))
 
 
 def set_idt(call: Call, view: View, _state: VmiState) -> VmiEffects:
@@ -187,7 +187,11 @@ def set_idt(call: Call, view: View, _state: VmiState) -> VmiEffects:
 
 
 def set_tr(call: Call, view: View, _state: VmiState) -> VmiEffects:
-    return as_instruction(call, view, _LTR_AX)
+    """LTR with its checks, the busy bit in the guest's table among its effects."""
+    try:
+        return load_tr(view, call.eax & 0xFFFF)
+    except SegmentFault as refused:
+        return fault(call, refused.vector, refused.error)
 
 
 def _get(register: Callable[[View], TableRegister]) -> Handler:
@@ -221,7 +225,7 @@ def _write_entry(call: Call, view: View, live: TableRegister | None, indicator: 
         for register, selector in registers
         if selector & 0xFFFC == named and not is_null(selector)
     ]
-    return (store, *reloads)
+    return _or_end((store, *reloads))
 
 
 def write_gdt_entry(call: Call, view: View, _state: VmiState) -> VmiEffects:

@@ -6,13 +6,14 @@ from typing import Final
 
 from pvtrace.model.registers import Seg, TableRegister
 from pvtrace.vmi.apic import UNSUPPORTED
-from pvtrace.vmi.call import MASK32, Call, Handler, in_eax, in_edx_eax, wide
+from pvtrace.vmi.call import Call, Handler, in_eax, in_edx_eax, wide
 from pvtrace.vmi.descriptors import NO_HOLE, is_flat, kernel_stack, lowered, table_images
 from pvtrace.vmi.effects import SetVmi, VmiEffects
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86 import eflags
 from pvtrace.x86.descriptors import SegmentFault, is_null
 from pvtrace.x86.effects import SetFlags, SetSegment, SetSystem
+from pvtrace.x86.operands import MASK32
 from pvtrace.x86.tss import inner_stack, is_tss32
 from pvtrace.x86.view import PageFault, View
 from rom.abi import GET_RELOCATION_3, INIT_3, Generation, by_number
@@ -93,7 +94,7 @@ def relocation(generation: Generation, number: int) -> Relocation:
 
 
 def get_relocation_info(call: Call, view: View, _state: VmiState) -> VmiEffects:
-    """EDX:EAX = type << 32 | linear address of the entry point, in the ROM as it is mapped where this call entered it."""
+    """EDX:EAX = type << 32 | address of the entry point in the ROM as it is mapped where this call entered it."""
     generation, wanted = call.generation, call.eax
     kind = relocation(generation, wanted)
     if kind is Relocation.NONE:

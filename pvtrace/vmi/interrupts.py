@@ -10,8 +10,8 @@ from pvtrace.model.stops import Why
 from pvtrace.vmi.call import Call, Handler, in_eax
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
-from pvtrace.x86.eflags import IF
 from pvtrace.x86.effects import End, HaltCpu, SetFlags
+from pvtrace.x86.eflags import IF
 from pvtrace.x86.view import View
 
 

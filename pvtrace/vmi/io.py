@@ -8,11 +8,12 @@ leaves the call to be continued.
 from typing import Final
 
 from pvtrace.model.registers import Gpr
-from pvtrace.vmi.call import MASK32, Call, Handler
+from pvtrace.vmi.call import Call, Handler
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
-from pvtrace.x86.eflags import DF, IOPL
 from pvtrace.x86.effects import Effect, ReadPort, SetEip, SetFlags, SetGpr, WritePort
+from pvtrace.x86.eflags import DF, IOPL
+from pvtrace.x86.operands import MASK32
 from pvtrace.x86.view import PageFault, View
 
 CHUNK: Final = 256

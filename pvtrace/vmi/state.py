@@ -38,10 +38,10 @@ class LinearMapping:
 class VmiState:
     """`virtual_top`: first linear address that the hypervisor takes at Init, as in the ROM header; 0 takes none.
 
-    `generation`: whose Init made the CPU paravirtual; None before. `start`: ticks at Init, where the real counter begins.
-    `alarms`: of the real and of the available counter. `page_types`: (page frame, type bits PT 1, PD 2, PDP 4, PML4 8) of
-    the announced pages, sorted. `lazy`: mode of SetLazyMode (0 none, 1 MMU, 2 CPU). `wallclock_origin`: the wallclock in
-    ns at which the real counter was zero, as known at the last WallclockUpdated; None before the first look.
+    `generation`: whose Init made the CPU paravirtual; None before. `start`: ticks at Init, where the real counter
+    begins. `alarms`: of the real and of the available counter. `page_types`: (page frame, type bits PT 1, PD 2, PDP 4,
+    PML4 8) of the announced pages, sorted. `lazy`: mode of SetLazyMode (0 none, 1 MMU, 2 CPU). `wallclock_origin`: the
+    wallclock in ns at which the real counter was zero, as known at the last look that told the guest; None before.
     """
 
     virtual_top: int = 0

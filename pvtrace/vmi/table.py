@@ -10,12 +10,12 @@ from typing import Final
 from pvtrace.model.registers import Seg
 from pvtrace.model.stops import Why
 from pvtrace.vmi import apic, control, descriptors, init, interrupts, io, mmu, time, transitions
-from pvtrace.vmi.call import Call, Handler, fault
+from pvtrace.vmi.call import Call, Handler, fault, page_fault
 from pvtrace.vmi.descriptors import is_flat
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86.effects import End, Note
-from pvtrace.x86.exceptions import GP, PF
+from pvtrace.x86.exceptions import GP
 from pvtrace.x86.view import PageFault, View
 from rom.abi import CallInfo, Place
 
@@ -45,7 +45,8 @@ def perform(call: Call, view: View, state: VmiState) -> VmiEffects:
     """What the call does. Unless `transfers_control`, the machine then pops the return address and goes on there.
 
     A caller in user mode, or one with segments that the call cannot use, gets #GP(0) at the call site; a pointer that
-    its page tables refuse, #PF there. A call before Init ends the run.
+    its page tables refuse, #PF there; when a store among the effects faults, `call.page_fault` gives the same. A call
+    before Init ends the run.
     """
     refusal = _refused(call, view)
     if refusal:
@@ -53,7 +54,7 @@ def perform(call: Call, view: View, state: VmiState) -> VmiEffects:
     try:
         return HANDLERS[call.info.name](call, view, state)
     except PageFault as refused:
-        return fault(call, PF, refused.error, refused.address)
+        return page_fault(call, refused)
 
 
 def may_change(info: CallInfo) -> frozenset[Place]:

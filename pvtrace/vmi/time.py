@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
+from pvtrace.model.stops import Why
 from pvtrace.vmi.call import Call, Handler, in_eax, in_edx_eax, wide
 from pvtrace.vmi.effects import SetVmi, VmiEffects
 from pvtrace.vmi.state import Alarm, VmiState
+from pvtrace.x86.effects import End
 from pvtrace.x86.view import View
 
 COUNTER_MASK: Final = 0xFF
@@ -37,11 +39,10 @@ ALARM_COUNTERS: Final = (Counter.REAL, Counter.AVAILABLE)
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """An alarm fired: `counter`'s, set for `expiry`. `by_apic`: wired to the local APIC's timer entry, else to IRQ 0."""
+    """The alarm of `counter`, set for `expiry`, fired: one pulse on IRQ 0."""
 
     counter: Counter
     expiry: int
-    by_apic: bool
 
 
 def counter(state: VmiState, index: int, ticks: int) -> int:
@@ -66,7 +67,7 @@ def fire(state: VmiState, ticks: int) -> tuple[VmiState, tuple[Fired, ...]]:
         now = counter(state, index, ticks)
         if alarm is None or alarm.expiry > now:
             continue
-        fired.append(Fired(index, alarm.expiry, bool(alarm.flags & BY_APIC)))
+        fired.append(Fired(index, alarm.expiry))
         state = replace(state, alarms=state.with_alarm(index, _following(alarm, now)))
     return state, tuple(fired)
 
@@ -91,6 +92,9 @@ def set_alarm(call: Call, _view: View, state: VmiState) -> VmiEffects:
     index = call.eax & COUNTER_MASK
     if index not in ALARM_COUNTERS:
         return ()
+    if call.eax & BY_APIC:
+        detail = f"the guest set an alarm at {call.site:08x} that needs a local APIC: pvtrace has none"
+        return (End(Why.UNSUPPORTED, detail=detail),)
     period = wide(*call.stack) if call.eax & PERIODIC else 0
     alarm = Alarm(wide(call.edx, call.ecx), period, call.eax)
     return (SetVmi(replace(state, alarms=state.with_alarm(index, alarm))),)

@@ -9,10 +9,9 @@ from struct import unpack
 from typing import Final
 
 from pvtrace.model.registers import Gpr, Seg, Segment
-from pvtrace.vmi.call import MASK32, Call, Handler, fault
+from pvtrace.vmi.call import Call, Handler, as_call, fault
 from pvtrace.vmi.descriptors import guest_image
 from pvtrace.vmi.effects import VmiEffects
-from pvtrace.vmi.site import at_site
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86.descriptors import (
     KERNEL_RING,
@@ -25,16 +24,17 @@ from pvtrace.x86.descriptors import (
     segment_from_descriptor,
     v8086_segment,
 )
-from pvtrace.x86.eflags import IF, UNPRIVILEGED, VM
 from pvtrace.x86.effects import Effect, Note, Raise, SetEip, SetFlags, SetGpr, SetSegment, SetSystem
+from pvtrace.x86.eflags import IF, UNPRIVILEGED, VM
 from pvtrace.x86.exceptions import GP, NP, SS
+from pvtrace.x86.fast_calls import SYSENTER_CS
+from pvtrace.x86.operands import MASK32
 from pvtrace.x86.privileged import execute
 from pvtrace.x86.results import Returned
 from pvtrace.x86.returns import nulled_data_segments
 from pvtrace.x86.view import View
 
 USER_RING: Final = 3
-SYSENTER_CS: Final = 0x174
 
 _SYSEXIT: Final = bytes.fromhex("0f35")
 _V8086_ORDER: Final = (Seg.ES, Seg.DS, Seg.FS, Seg.GS)
@@ -158,12 +158,10 @@ def _user_stack(view: View, selector: int) -> Segment | Raise:
 
 def sysexit(call: Call, view: View, _state: VmiState) -> VmiEffects:
     """STI; SYSEXIT in one: to EIP = EDX and ESP = ECX in the flat user segments behind the MSR SYSENTER_CS."""
-    result = execute(at_site(call, view), _SYSEXIT)
-    match result.effects:
-        case (*_, Raise(vector, error, address)):
-            return fault(call, vector, error, address)
-    facts = () if result.returned is None else (replace(result.returned, image=result.returned.image | IF),)
-    return (SetFlags(IF, IF), *result.effects, *facts)
+    result = execute(view, _SYSEXIT)
+    if result.returned is None:
+        return as_call(call, result.effects)
+    return (SetFlags(IF, IF), *result.effects, replace(result.returned, image=result.returned.image | IF))
 
 
 HANDLERS: Final[dict[str, Handler]] = {

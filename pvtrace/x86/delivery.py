@@ -137,9 +137,7 @@ def software_interrupt(view: View, vector: int, length: int, *, harsh_flags: boo
         last = (view.segment(Seg.CS).base + view.eip + length - 1) & MASK32
         if view.read(last, 1)[0] == vector:
             return Refused(Raise(GP, 0))
-    return deliver(
-        view, vector, entry=Entry.SOFTWARE, return_eip=next_eip(view, length), harsh_flags=harsh_flags
-    )
+    return deliver(view, vector, entry=Entry.SOFTWARE, return_eip=next_eip(view, length), harsh_flags=harsh_flags)
 
 
 def _image(view: View, event: _Event) -> int:
@@ -158,7 +156,7 @@ def _real(view: View, event: _Event) -> Delivery:
     handler, selector = int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:], "little")
     image = _image(view, event) & ~eflags.RF
     code, stack = view.segment(Seg.CS), view.segment(Seg.SS)
-    writes, pointer = push(stack, view.gpr(Gpr.ESP), (image, code.selector, event.return_eip), 2, False)
+    writes, pointer = push(stack, view.gpr(Gpr.ESP), (image, code.selector, event.return_eip), 2, user=False)
     esp = with_sp(view, stack, pointer)
     effects: Effects = (
         *writes,
@@ -167,9 +165,7 @@ def _real(view: View, event: _Event) -> Delivery:
         SetSegment(Seg.CS, descriptors.real_mode_segment(selector, code)),
         SetEip(handler),
     )
-    return Delivered(
-        effects, image, selector, handler, stack.selector, esp, None, code.selector, event.return_eip
-    )
+    return Delivered(effects, image, selector, handler, stack.selector, esp, None, code.selector, event.return_eip)
 
 
 def _gate(view: View, event: _Event) -> Gate:
@@ -211,7 +207,7 @@ def _handler_segment(view: View, gate: Gate, ext: int) -> tuple[Segment, int]:
         raise SegmentFault(GP, error)
     attributes = segment.attributes if conforming else descriptors.with_dpl(segment.attributes, level)
     selector = (gate.selector & 0xFFFC) | cpl
-    return Segment(selector, segment.base, segment.limit, attributes | descriptors.ACCESSED), cpl
+    return Segment(selector, segment.base, segment.limit, attributes), cpl
 
 
 def _inner_segment(view: View, cpl: int, ext: int) -> tuple[Segment, int]:
@@ -264,7 +260,7 @@ def _protected(view: View, event: _Event) -> Delivery:
         stack_error = (stack.selector & 0xFFFC) | event.ext
     else:
         stack, pointer, stack_error = _current_stack(view), view.gpr(Gpr.ESP), event.ext
-    writes, pointer = push(stack, pointer, frame, 4 if gate.wide else 2, cpl == 3, stack_error)
+    writes, pointer = push(stack, pointer, frame, 4 if gate.wide else 2, user=cpl == 3, error=stack_error)
     if not within(code, gate.offset, 1):
         raise SegmentFault(GP, event.ext)
     if view.system.paravirtual and cpl < 3 and not _has_room(view, pointer, writes):

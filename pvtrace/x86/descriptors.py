@@ -49,7 +49,7 @@ class SystemType(IntEnum):
 
 
 class SegmentFault(Exception):
-    """A selector or its descriptor cannot be used: the exception that the processor raises. Never leaves pvtrace.x86."""
+    """A selector, descriptor or stack cannot be used. `vector` and `error`: the exception that the processor raises."""
 
     def __init__(self, vector: int, error: int) -> None:
         super().__init__(f"exception {vector}, error code {error:#x}")

@@ -206,3 +206,26 @@ def text(code: bytes, address: int, bits: int = 32) -> str:
     for _, _, mnemonic, operands in _PRINTERS[bits].disasm_lite(code, address, count=1):
         return f"{mnemonic} {operands}".rstrip()
     return BAD.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAccess:
+    """What an instruction does at its explicit memory operand: `width` in bytes, and whether it loads, stores or both.
+    Of the two operands of a string move each is one of them."""
+
+    width: int
+    loads: bool
+    stores: bool
+    both: bool
+
+
+@lru_cache(maxsize=1024)
+def memory_access(code: bytes, bits: int = 32) -> MemoryAccess | None:
+    """None for an instruction without a memory operand."""
+    decoded = next(_DECODERS[bits].disasm(code[:LONGEST], 0, count=1), None)
+    operands = [op for op in decoded.operands if op.type == cs_x86.X86_OP_MEM] if decoded else []
+    if not operands:
+        return None
+    loads = any(op.access & capstone.CS_AC_READ for op in operands)
+    stores = any(op.access & capstone.CS_AC_WRITE for op in operands)
+    return MemoryAccess(operands[0].size, loads, stores, loads and stores and len(operands) == 1)

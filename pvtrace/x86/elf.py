@@ -8,7 +8,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from pvtrace.model.errors import InputError
@@ -62,15 +62,19 @@ class SymbolTable:
     symbols: tuple[Symbol, ...] = ()
     ends: tuple[int, ...] = ()
     _addresses: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _reach: tuple[int, ...] = field(init=False, repr=False, compare=False)  # the highest end so far
     _by_name: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_addresses", tuple(symbol.address for symbol in self.symbols))
+        object.__setattr__(self, "_reach", tuple(accumulate(self.ends, max)))
         object.__setattr__(self, "_by_name", {symbol.name: symbol.address for symbol in reversed(self.symbols)})
 
     def at(self, address: int) -> str | None:
-        """"name" or "name+0x12" for an address inside a symbol; None outside all of them."""
+        """`name` or `name+0x12` for an address inside a symbol, of several the innermost; None outside all of them."""
         index = bisect_right(self._addresses, address) - 1
+        while index >= 0 and self.ends[index] <= address < self._reach[index]:
+            index -= 1
         if index < 0 or address >= self.ends[index]:
             return None
         symbol = self.symbols[index]
@@ -146,6 +150,13 @@ def parse(data: bytes, name: str) -> ElfImage:
     return ElfImage(name, header.entry, segments, _symbols(data, header))
 
 
+def symbols_of(data: bytes) -> SymbolTable:
+    """The symbols of any file, as far as it has some: for a kernel that is not loaded by its ELF headers."""
+    if not is_elf(data) or len(data) < _HEADER.size or data[4] != CLASS_32 or data[5] != LITTLE_ENDIAN:
+        return SymbolTable()
+    return _symbols(data, _Header(*_HEADER.unpack_from(data)))
+
+
 def _header(data: bytes, name: str) -> _Header:
     if not is_elf(data):
         raise InputError(f"{name} is not an ELF file")
@@ -156,7 +167,9 @@ def _header(data: bytes, name: str) -> _Header:
     header = _Header(*_HEADER.unpack_from(data))
     if header.ident[4] != CLASS_32:
         raise InputError(f"{name} is an ELF file of unknown class {header.ident[4]}")
-    if header.ident[5] != LITTLE_ENDIAN or header.machine != MACHINE_386:
+    if header.ident[5] != LITTLE_ENDIAN:
+        raise InputError(f"{name} is not a little-endian ELF file, so it is not for i386")
+    if header.machine != MACHINE_386:
         raise InputError(f"{name} is an ELF file for another machine (number {header.machine}), not for i386")
     if header.type != TYPE_EXECUTABLE:
         kind = TYPE_NAMES.get(header.type, f"of type {header.type}")
@@ -223,12 +236,15 @@ def _slice(data: bytes, section: _Section) -> bytes:
 
 def _table(found: Iterable[tuple[Symbol, int]]) -> SymbolTable:
     """Order by address, the best name last among equals: `at` finds the last. A symbol without a size reaches to the
-    next one or to the end of its section."""
+    next one or to the end of its section; an absolute one is a number, and has no inside."""
     ordered = sorted(set(found), key=lambda item: (item[0].address, -PREFERENCE.index(item[0].kind), item[0].name))
     starts = sorted({symbol.address for symbol, _ in ordered if symbol.kind != "absolute"})
     following = dict(pairwise(starts))
-    ends = [
-        symbol.address + symbol.size if symbol.size else min(following.get(symbol.address, limit), limit)
-        for symbol, limit in ordered
-    ]
-    return SymbolTable(tuple(symbol for symbol, _ in ordered), tuple(ends))
+    ends = tuple(_end(symbol, min(following.get(symbol.address, limit), limit)) for symbol, limit in ordered)
+    return SymbolTable(tuple(symbol for symbol, _ in ordered), ends)
+
+
+def _end(symbol: Symbol, limit: int) -> int:
+    if symbol.kind == "absolute":
+        return symbol.address
+    return symbol.address + symbol.size if symbol.size else limit

@@ -54,7 +54,9 @@ AC: Final = 17
 
 _TABLE: Final = (
     ExceptionInfo(0, "#DE", "Divide Error", Group.CONTRIBUTORY, Type.FAULT),
-    ExceptionInfo(1, "#DB", "Debug", Group.BENIGN, Type.TRAP),  # a fault for instruction breakpoints, of which none here
+    ExceptionInfo(
+        1, "#DB", "Debug", Group.BENIGN, Type.TRAP
+    ),  # a fault for instruction breakpoints, of which none here
     ExceptionInfo(2, "NMI", "Nonmaskable Interrupt", Group.BENIGN, Type.INTERRUPT),
     ExceptionInfo(3, "#BP", "Breakpoint", Group.BENIGN, Type.TRAP),
     ExceptionInfo(4, "#OF", "Overflow", Group.BENIGN, Type.TRAP),

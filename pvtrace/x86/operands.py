@@ -105,7 +105,7 @@ def read_stack(view: View, offset: int, size: int, count: int) -> list[int]:
 
 
 def push(
-    stack: Segment, pointer: int, values: Sequence[int], size: int, user: bool, error: int = 0
+    stack: Segment, pointer: int, values: Sequence[int], size: int, *, user: bool, error: int = 0
 ) -> tuple[tuple[WriteMemory, ...], int]:
     """The stores that push `values` in this order, and the pointer after them (cut to the stack's size).
 

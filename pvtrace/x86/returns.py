@@ -5,6 +5,7 @@ which knows CPL 1 or 3 and IOPL 0: the same algorithm with those numbers, so IF,
 a return to privilege level 0 is #GP(selector).
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from pvtrace.model.events import Attempt, Outcome
@@ -15,11 +16,21 @@ from pvtrace.x86.descriptors import SegmentFault
 from pvtrace.x86.disasm import Instruction
 from pvtrace.x86.effects import Effect, Effects, End, Raise, SetEip, SetFlags, SetGpr, SetSegment
 from pvtrace.x86.exceptions import GP, NP, SS
-from pvtrace.x86.operands import is_protected, is_v8086, read_stack, with_sp, within
+from pvtrace.x86.operands import MASK32, is_protected, is_v8086, read_stack, with_sp, within
 from pvtrace.x86.results import FlagAttempt, Result, Returned
 from pvtrace.x86.view import View
 
 _DATA_SEGMENTS: Final = (Seg.ES, Seg.FS, Seg.GS, Seg.DS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What every IRET pops: `size` bytes each; `asked` is the full EFLAGS image."""
+
+    size: int
+    eip: int
+    selector: int
+    asked: int
 
 
 def attempt_outcome(view: View, asked: int, mask: int) -> Outcome:
@@ -32,12 +43,21 @@ def attempt_outcome(view: View, asked: int, mask: int) -> Outcome:
 
 def iret(view: View, instruction: Instruction) -> Result:
     """IRET by instruction. May raise PageFault while it reads the stack or the tables."""
+    protected = is_protected(view)
+    asked = eflags.guest_flags(view.eflags, view.system)
+    if protected and view.eflags & eflags.NT:
+        return Result(
+            "IRET", (End(Why.UNSUPPORTED, 0, "IRET with NT set returns to another task; tasks are not modelled"),)
+        )
     try:
-        if is_protected(view):
-            return _protected(view, instruction)
-        return _same_mode(view, instruction)
+        if is_v8086(view) and view.system.viopl < 3:
+            raise SegmentFault(GP, 0)
+        size = instruction.operand_size
+        eip, selector, image = read_stack(view, 0, size, 3)
+        asked = _asked(view, image, size)
+        frame = _Frame(size, eip, selector & 0xFFFF, asked)
+        return _protected(view, frame) if protected else _same_mode(view, frame)
     except SegmentFault as fault:
-        asked = eflags.guest_flags(view.eflags, view.system)
         attempt = FlagAttempt(Attempt.IRET, asked, Outcome.FAULTED)
         return Result("IRET", (Raise(fault.vector, fault.error),), attempt)
 
@@ -49,57 +69,49 @@ def _asked(view: View, image: int, size: int) -> int:
     return (eflags.guest_flags(view.eflags, view.system) & 0xFFFF0000) | image
 
 
-def _result(view: View, asked: int, mask: int, effects: Effects, returned: Returned) -> Result:
-    attempt = FlagAttempt(Attempt.IRET, asked, attempt_outcome(view, asked, mask))
+def _result(view: View, frame: _Frame, mask: int, effects: Effects, returned: Returned) -> Result:
+    attempt = FlagAttempt(Attempt.IRET, frame.asked, attempt_outcome(view, frame.asked, mask))
     return Result("IRET", effects, attempt, returned=returned)
 
 
-def _same_mode(view: View, instruction: Instruction) -> Result:
+def _near(view: View, frame: _Frame, code: Segment, mask: int) -> Result:
+    """The return that stays on its level and stack."""
+    stack = view.segment(Seg.SS)
+    esp = with_sp(view, stack, (view.gpr(Gpr.ESP) + 3 * frame.size) & MASK32)
+    effects: Effects = (
+        SetFlags(frame.asked, mask),
+        SetGpr(Gpr.ESP, esp),
+        SetSegment(Seg.CS, code),
+        SetEip(frame.eip),
+    )
+    return _result(view, frame, mask, effects, Returned(frame.eip, code.selector, frame.asked, esp, stack.selector))
+
+
+def _same_mode(view: View, frame: _Frame) -> Result:
     """In real mode, or in virtual-8086 mode with IOPL 3: nothing but a segment base comes from the selector."""
-    v8086 = is_v8086(view)
-    if v8086 and view.system.viopl < 3:
-        raise SegmentFault(GP, 0)
-    size = instruction.operand_size
-    eip, selector, image = read_stack(view, 0, size, 3)
-    selector &= 0xFFFF
     old = view.segment(Seg.CS)
-    if not within(old, eip, 1):
+    if not within(old, frame.eip, 1):
         raise SegmentFault(GP, 0)
-    code = descriptors.v8086_segment(selector) if v8086 else descriptors.real_mode_segment(selector, old)
-    asked = _asked(view, image, size)
-    if v8086:
-        mask = eflags.v8086_mask(size)
-        if view.system.paravirtual:
-            mask &= ~eflags.IF
-    else:
-        mask = eflags.iret_mask(0, 0, size) & ~(eflags.VIF | eflags.VIP)
-    stack = view.segment(Seg.SS)
-    esp = with_sp(view, stack, (view.gpr(Gpr.ESP) + 3 * size) & 0xFFFFFFFF)
-    effects: Effects = (SetGpr(Gpr.ESP, esp), SetFlags(image, mask), SetSegment(Seg.CS, code), SetEip(eip))
-    return _result(view, asked, mask, effects, Returned(eip, selector, asked, esp, stack.selector))
+    if not is_v8086(view):
+        mask = eflags.iret_mask(0, 0, frame.size) & ~(eflags.VIF | eflags.VIP)
+        return _near(view, frame, descriptors.real_mode_segment(frame.selector, old), mask)
+    mask = eflags.v8086_mask(frame.size)
+    if view.system.paravirtual:
+        mask &= ~eflags.IF
+    return _near(view, frame, descriptors.v8086_segment(frame.selector), mask)
 
 
-def _protected(view: View, instruction: Instruction) -> Result:
-    if view.eflags & eflags.NT:
-        return Result("IRET", (End(Why.UNSUPPORTED, 0, "IRET with NT set returns to another task, which is not modelled"),))
-    size = instruction.operand_size
-    eip, selector, image = read_stack(view, 0, size, 3)
-    selector &= 0xFFFF
-    if image & eflags.VM and size == 4 and view.cpl == 0:
-        return _to_v8086(view, eip, selector, image)
-    code = _return_segment(view, selector)
+def _protected(view: View, frame: _Frame) -> Result:
+    if frame.asked & eflags.VM and frame.size == 4 and view.cpl == 0:
+        return _to_v8086(view, frame)
+    code = _return_segment(view, frame.selector)
     iopl = 0 if view.system.paravirtual else view.system.viopl
-    mask = eflags.iret_mask(view.cpl, iopl, size)
-    asked = _asked(view, image, size)
-    level = selector & 3
-    if level > view.cpl:
-        return _outer(view, size, eip, code, asked, mask)
-    if not within(code, eip, 1):
+    mask = eflags.iret_mask(view.cpl, iopl, frame.size)
+    if code.rpl > view.cpl:
+        return _outer(view, frame, code, mask)
+    if not within(code, frame.eip, 1):
         raise SegmentFault(GP, 0)
-    stack = view.segment(Seg.SS)
-    esp = with_sp(view, stack, (view.gpr(Gpr.ESP) + 3 * size) & 0xFFFFFFFF)
-    effects: Effects = (SetGpr(Gpr.ESP, esp), SetFlags(image, mask), SetSegment(Seg.CS, code), SetEip(eip))
-    return _result(view, asked, mask, effects, Returned(eip, selector, asked, esp, stack.selector))
+    return _near(view, frame, code, mask)
 
 
 def _return_segment(view: View, selector: int) -> Segment:
@@ -119,9 +131,9 @@ def _return_segment(view: View, selector: int) -> Segment:
     return segment
 
 
-def _outer(view: View, size: int, eip: int, code: Segment, asked: int, mask: int) -> Result:
+def _outer(view: View, frame: _Frame, code: Segment, mask: int) -> Result:
     """To a less privileged level: SS:ESP too, and data segments that it may not use are nulled."""
-    pointer, selector = read_stack(view, 3 * size, size, 2)
+    pointer, selector = read_stack(view, 3 * frame.size, frame.size, 2)
     selector &= 0xFFFF
     level = code.rpl
     if descriptors.is_null(selector):
@@ -133,18 +145,18 @@ def _outer(view: View, size: int, eip: int, code: Segment, asked: int, mask: int
         raise SegmentFault(GP, error)
     if not descriptors.is_present(stack.attributes):
         raise SegmentFault(SS, error)
-    if not within(code, eip, 1):
+    if not within(code, frame.eip, 1):
         raise SegmentFault(GP, 0)
     esp = with_sp(view, stack, pointer)
     effects: Effects = (
-        SetFlags(asked, mask),
+        SetFlags(frame.asked, mask),
         SetSegment(Seg.CS, code),
         SetSegment(Seg.SS, stack),
         SetGpr(Gpr.ESP, esp),
         *nulled_data_segments(view, level),
-        SetEip(eip),
+        SetEip(frame.eip),
     )
-    return _result(view, asked, mask, effects, Returned(eip, code.selector, asked, esp, selector))
+    return _result(view, frame, mask, effects, Returned(frame.eip, code.selector, frame.asked, esp, selector))
 
 
 def nulled_data_segments(view: View, level: int) -> tuple[Effect, ...]:
@@ -159,16 +171,16 @@ def nulled_data_segments(view: View, level: int) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
-def _to_v8086(view: View, eip: int, selector: int, image: int) -> Result:
+def _to_v8086(view: View, frame: _Frame) -> Result:
     esp, ss, es, ds, fs, gs = read_stack(view, 12, 4, 6)
-    if eip > 0xFFFF:
+    if frame.eip > 0xFFFF:
         raise SegmentFault(GP, 0)
     mask = eflags.v8086_return_mask()
-    loads = ((Seg.CS, selector), (Seg.SS, ss), (Seg.ES, es), (Seg.DS, ds), (Seg.FS, fs), (Seg.GS, gs))
+    loads = ((Seg.CS, frame.selector), (Seg.SS, ss), (Seg.ES, es), (Seg.DS, ds), (Seg.FS, fs), (Seg.GS, gs))
     effects: Effects = (
-        SetFlags(image, mask),
+        SetFlags(frame.asked, mask),
         *(SetSegment(register, descriptors.v8086_segment(value & 0xFFFF)) for register, value in loads),
         SetGpr(Gpr.ESP, esp),
-        SetEip(eip),
+        SetEip(frame.eip),
     )
-    return _result(view, image, mask, effects, Returned(eip, selector, image, esp, ss & 0xFFFF))
+    return _result(view, frame, mask, effects, Returned(frame.eip, frame.selector, frame.asked, esp, ss & 0xFFFF))

@@ -25,7 +25,7 @@ class System:
     viopl: int = 0
     shadow: Step = RESET  # no external interrupt is taken before step shadow (STI and MOV SS, SDM volume 3, 7.8.3)
     kernel_stack: tuple[int, int] | None = None  # (SS selector, ESP) from UpdateKernelStack; None: the TSS's
-    msrs: tuple[tuple[int, int], ...] = ()  # (index, 64-bit value), sorted by index; absent means 0
+    msrs: tuple[tuple[int, int], ...] = ()  # (index, 64 bits as machine_specific keeps them), sorted; absent means 0
     drs: tuple[int, ...] = DR_RESET
     hole: int = 1 << 32  # first linear address that belongs to the hypervisor; 2^32: none
 

@@ -9,9 +9,10 @@ from click.shell_completion import CompletionItem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvtrace.cli.arguments import Address, Count, Kinds, Size, kinds_named, newest
+from pvtrace.cli.arguments import Address, AddressRange, Call, Count, Kinds, Size, kinds_named, newest
 from pvtrace.model.errors import InputError
 from pvtrace.model.events import KINDS, Kind
+from rom.abi import Generation, by_name, unified
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,30 @@ def test_a_kind_is_named_by_its_name_and_by_its_family(kind: Kind) -> None:
 
 
 def test_kinds_are_listed_with_commas() -> None:
-    assert Kinds().convert("calls,faults", None, None) == {Kind.HYPERCALL, Kind.HYPERCALL_RETURN, Kind.EXCEPTION}
+    assert Kinds().convert("calls,faults", None, None) == {Kind.HYPERCALL, Kind.EXCEPTION}
     assert Kinds().convert("all", None, None) == frozenset(Kind)
     with pytest.raises(click.BadParameter, match="'fault5' is no kind of event"):
         Kinds().convert("calls,fault5", None, None)
+
+
+def test_ranges_of_addresses() -> None:
+    assert AddressRange().convert("C0100000", None, None) == (0xC0100000, 0xC0100000)
+    assert AddressRange().convert("0x1000-0x1fff", None, None) == (0x1000, 0x1FFF)
+    with pytest.raises(click.BadParameter, match="is empty"):
+        AddressRange().convert("2000-1000", None, None)
+
+
+@pytest.mark.parametrize("text", ["SetInterruptMask", "setinterruptmask", "VMI_SetInterruptMask"])
+def test_a_call_is_its_number_in_every_generation_that_has_it(text: str) -> None:
+    call = by_name("SetInterruptMask")
+    numbers = {unified(g, n) for g in Generation if (n := call.number(g)) is not None}
+    assert Call().convert(text, None, None) == numbers
+    assert len(numbers) == 2
+
+
+def test_what_is_no_call_is_refused() -> None:
+    with pytest.raises(click.BadParameter, match="'SetEverything' is no VMI call"):
+        Call().convert("SetEverything", None, None)
 
 
 def test_the_last_kind_of_a_list_is_completed() -> None:

@@ -151,50 +151,51 @@ struct pv_ops pv = {
 
 /* ---- The ROM. ---- */
 
-/* Which call of VMI 3.0 fills which operation. The numbers are the interface; they never change. */
+/* Which call fills which operation. There are two generations of the interface, each with numbers of its own that never
+ * change: 3.0, which Linux speaks from 2.6.21 on, and before it, despite its number, 13. */
 static const struct {
-    u32 call;
+    u32 number_3, number_13;
     void *operation;
 } calls[] = {
-    {5, &pv.set_idt},
-    {6, &pv.set_tr},
-    {11, &pv.write_gdt_entry},
-    {13, &pv.write_idt_entry},
-    {14, &pv.update_kernel_stack},
-    {17, &pv.set_cr3},
-    {20, &pv.get_cr2},
-    {21, &pv.get_cr3},
-    {27, &pv.rdtsc},
-    {29, &pv.enable_interrupts},
-    {30, &pv.disable_interrupts},
-    {31, &pv.get_interrupt_mask},
-    {32, &pv.set_interrupt_mask},
-    {33, &pv.iret},
-    {34, &pv.sysexit},
-    {35, &pv.halt},
-    {37, &pv.shutdown},
-    {38, &pv.set_pxe},
-    {44, &pv.allocate_page},
-    {46, &pv.inval_page},
-    {48, &pv.set_linear_mapping},
-    {61, &pv.set_iopl_mask},
-    {66, &pv.get_cycle_frequency},
-    {67, &pv.get_cycle_counter},
-    {68, &pv.set_alarm},
-    {69, &pv.cancel_alarm},
-    {70, &pv.get_wallclock_time},
+    {5, 10, &pv.set_idt},
+    {6, 11, &pv.set_tr},
+    {11, 16, &pv.write_gdt_entry},
+    {13, 18, &pv.write_idt_entry},
+    {14, 19, &pv.update_kernel_stack},
+    {17, 22, &pv.set_cr3},
+    {20, 25, &pv.get_cr2},
+    {21, 26, &pv.get_cr3},
+    {27, 33, &pv.rdtsc},
+    {29, 35, &pv.enable_interrupts},
+    {30, 36, &pv.disable_interrupts},
+    {31, 37, &pv.get_interrupt_mask},
+    {32, 38, &pv.set_interrupt_mask},
+    {33, 39, &pv.iret},
+    {34, 40, &pv.sysexit},
+    {35, 42, &pv.halt},
+    {37, 44, &pv.shutdown},
+    {38, 86, &pv.set_pxe},
+    {44, 53, &pv.allocate_page},
+    {46, 55, &pv.inval_page},
+    {48, 58, &pv.set_linear_mapping},
+    {61, 71, &pv.set_iopl_mask},
+    {66, 79, &pv.get_cycle_frequency},
+    {67, 80, &pv.get_cycle_counter},
+    {68, 81, &pv.set_alarm},
+    {69, 82, &pv.cancel_alarm},
+    {70, 83, &pv.get_wallclock_time},
 };
 
 int vmi_present;
 
 /* An option ROM begins with 55 AA and its length in units of 512 bytes; a VMI ROM has "cVmi" at offset 8 and its
- * version at 12 (minor) and 13 (major). The bytes of every good option ROM add up to 0. There may be several ROMs:
- * one of another version (13 is an older interface with other numbers) is passed over. */
-static u8 *find_rom(void)
+ * version at 12 (minor) and 13 (major). The bytes of every good option ROM add up to 0. There may be several ROMs, so
+ * one of another version is passed over. */
+static u8 *find_rom(u8 major, u8 minor)
 {
     for (u8 *rom = (u8 *)0xC0000; rom < (u8 *)0xE0000; rom += 2048) {
         u8 sum = 0;
-        if (*(u16 *)rom != 0xAA55 || *(u32 *)(rom + 8) != 0x696D5663 || rom[13] != 3)
+        if (*(u16 *)rom != 0xAA55 || *(u32 *)(rom + 8) != 0x696D5663 || rom[13] != major || rom[12] < minor)
             continue;
         for (u32 i = 0; i < rom[2] * 512u; i++)
             sum += rom[i];
@@ -204,27 +205,45 @@ static u8 *find_rom(void)
     return 0;
 }
 
+/* The one call above whose arguments differ: 13 wants the TSS itself where 3.0 wants the selector of the stack. */
+static void (VMICALL *update_kernel_stack_13)(void *tss, u32 esp);
+
+static VMICALL void update_kernel_stack_by_tss(u32 ss, u32 esp)
+{
+    native_update_kernel_stack(ss, esp);
+    update_kernel_stack_13(tss, esp);
+}
+
 int vmi_start(void)
 {
-    u8 *rom = find_rom();
+    u32 query = 136; /* where a ROM of 3.0 has its second entry point */
+    u8 *rom = find_rom(3, 0);
+    if (!rom) {
+        query = 85 * 32; /* where 13.3 has it */
+        rom = find_rom(13, 3);
+    }
     if (!rom)
         return 0;
 
-    /* The ROM has two fixed entry points. Init, at 128, returns 0 if all is well - and returns to a kernel that now
+    /* A ROM has two fixed entry points. Init, at 128, returns 0 if all is well - and returns to a kernel that now
      * runs at privilege level 1. Should it fail, nothing has changed, and we carry on natively. */
     int (VMICALL *init)(void) = (void *)(rom + 128);
     if (init() != 0)
         return 0;
     vmi_present = 1;
 
-    /* The other, at 136, tells where each call is. EAX is the address, and the low byte of EDX says what to do with
-     * it: 1 = call it, 0 = the ROM does not have it, 3 = nothing needs to be done (then the native routine would be
-     * wrong, but none of the calls above is of that kind). */
-    u64 (VMICALL *relocation)(u32 call) = (void *)(rom + 136);
+    /* The other tells where each call is. EAX is the address, and the low byte of EDX says what to do with it: 1 =
+     * call it, 0 = the ROM does not have it, 3 = nothing needs to be done (then the native routine would be wrong, but
+     * none of the calls above is of that kind). */
+    u64 (VMICALL *relocation)(u32 call) = (void *)(rom + query);
     for (u32 i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        u64 answer = relocation(calls[i].call);
+        u64 answer = relocation(rom[13] == 3 ? calls[i].number_3 : calls[i].number_13);
         if ((u8)(answer >> 32) == 1)
             *(u32 *)calls[i].operation = (u32)answer;
+    }
+    if (rom[13] == 13) {
+        update_kernel_stack_13 = (void *)pv.update_kernel_stack;
+        pv.update_kernel_stack = update_kernel_stack_by_tss;
     }
     return 1;
 }

@@ -1,4 +1,4 @@
-/* vmi.h: the VMI interface, version 3.0, as a guest kernel sees it; and the two ways out, console and exit.
+/* vmi.h: the VMI interface as a guest kernel sees it; and the two ways out, console and exit.
  *
  * VMI (VMware's Virtual Machine Interface, 2006) lets one kernel run well under a hypervisor. The hypervisor puts a
  * small piece of code, the VMI ROM, into the guest's memory. Instead of executing a privileged instruction, the kernel

@@ -68,7 +68,7 @@ class Counter:
         return self.boundary, self.queued, self.boundary - (self.queued + 1) // 2 * falls
 
     def output(self, clock: int) -> bool:
-        """The level of OUT."""
+        """The level of OUT. In mode 1 it falls with the trigger itself, up to one clock before the real one."""
         loaded = self._loaded(clock)
         if loaded is None or (self._periodic and not self.gate):
             return self.mode != 0

@@ -1,0 +1,133 @@
+"""VMI calls: an entry point of a ROM was reached; vmi says what the call does; here it is done and written down."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from pvtrace.machine import entry, waiting
+from pvtrace.machine.apply import apply
+from pvtrace.model.events import Kind
+from pvtrace.model.exits import Hypercall
+from pvtrace.model.registers import Gpr, Seg
+from pvtrace.vmi.call import Call
+from pvtrace.vmi.effects import VmiEffects, transfers_control
+from pvtrace.vmi.table import perform
+from pvtrace.x86.effects import End, HaltCpu, Raise
+from pvtrace.x86.exceptions import PF, UD
+from pvtrace.x86.results import Returned
+from pvtrace.x86.view import PageFault
+from rom.abi import CallInfo, Generation, Place, by_number, unified
+from rom.layout import STUB_SIZE, identify
+
+if TYPE_CHECKING:
+    from pvtrace.machine.machine import Machine
+
+CALL_LENGTH: Final = 5
+"""Bytes of the near CALL that a patched site holds: the site is where the native instruction was."""
+
+HOW_CALL: Final = 0x100
+"""Added to a call's unified number in FLAG_TRANSITION.how."""
+
+_RETURN_BY: Final = {"IRET": 1, "SYSEXIT": 3}
+_MASK: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is the same at every call through an entry point."""
+
+    generation: Generation
+    number: int
+    unified: int
+    info: CallInfo
+    stack_words: int
+    result: int  # 0 none, 1 EAX, 2 EDX:EAX
+
+
+@lru_cache(maxsize=1024)
+def _entry(code: bytes) -> _Entry | None:
+    found = identify(code)
+    info = by_number(*found) if found else None
+    if found is None or info is None:
+        return None
+    generation, number = found
+    places = {operand.place for operand in info.arguments}
+    words = 2 if Place.STACK2 in places else int(Place.STACK1 in places)
+    results = {operand.place for operand in info.results}
+    result = (2 if Place.EDX in results else 1) if Place.EAX in results else 0
+    return _Entry(generation, number, unified(generation, number), info, words, result)
+
+
+def hypercall(machine: "Machine", exit_: Hypercall) -> None:
+    """VMCALL was reached: a VMI call, if this is an entry point of a ROM (or of a copy of one)."""
+    del exit_
+    cpu = machine.cpu
+    at = (cpu.eip + cpu.segment(Seg.CS).base) & _MASK
+    entered = _entry(cpu.peek(at, STUB_SIZE))
+    if entered is None:
+        entry.exception(machine, Raise(UD))
+        return
+    esp = cpu.gpr(Gpr.ESP)
+    try:
+        words = cpu.read(esp, 4 + 4 * entered.stack_words, cpu.cpl == 3)
+    except PageFault as refused:
+        entry.exception(machine, Raise(PF, refused.error, refused.address))
+        return
+    return_eip, first, second = (int.from_bytes(words[at : at + 4], "little") for at in (0, 4, 8))
+    call = Call(
+        generation=entered.generation,
+        number=entered.number,
+        info=entered.info,
+        eax=cpu.gpr(Gpr.EAX),
+        edx=cpu.gpr(Gpr.EDX),
+        ecx=cpu.gpr(Gpr.ECX),
+        stack=(first, second),
+        site=(return_eip - CALL_LENGTH) & _MASK,
+        return_eip=return_eip,
+        esp=esp,
+    )
+    _perform(machine, entered, call)
+
+
+def _perform(machine: "Machine", entered: _Entry, call: Call) -> None:
+    cpu, journal = machine.cpu, machine.journal
+    before = journal.flags(machine.system)
+    effects = perform(call, machine.view, machine.vmi)
+    try:
+        left = apply(machine, effects)
+    except PageFault as refused:
+        # A store of the call was refused: the site's instruction would have faulted. Nothing else has happened.
+        cpu.set_gpr(Gpr.ESP, (call.esp + 4) & _MASK)
+        cpu.eip = call.site
+        effects = left = (Raise(PF, refused.error, refused.address),)
+    if not transfers_control(effects):
+        cpu.set_gpr(Gpr.ESP, (cpu.gpr(Gpr.ESP) + 4) & _MASK)
+        cpu.eip = call.return_eip
+    number = _log(machine, entered, call, effects)
+    journal.transitions(before, machine.system, call.site, HOW_CALL | entered.unified, number)
+    for effect in left:
+        match effect:
+            case Raise():
+                entry.exception(machine, effect, number)
+            case HaltCpu():
+                waiting.halt(machine)
+            case End(why, code, detail):
+                machine.end(why, code, detail)
+
+
+def _log(machine: "Machine", entered: _Entry, call: Call, effects: VmiEffects) -> int:
+    cpu, journal, system = machine.cpu, machine.journal, machine.system
+    result: int | None = None
+    if entered.result:
+        result = cpu.gpr(Gpr.EAX)
+    if entered.result > 1:
+        result = (result or 0) | cpu.gpr(Gpr.EDX) << 32
+    stack = call.stack[0] | call.stack[1] << 32 if entered.stack_words else None
+    arguments = (entered.unified, call.eax, call.edx, call.ecx, stack, result)
+    number = journal.saw(Kind.HYPERCALL, system, call.site, *arguments)
+    for effect in effects:
+        if isinstance(effect, Returned):
+            to = effect
+            returned = (_RETURN_BY[call.info.name], to.eip, to.cs, to.image, to.esp, to.ss)
+            journal.saw(Kind.RETURN, system, call.site, *returned, cause=journal.left())
+    return number

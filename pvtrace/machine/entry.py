@@ -1,0 +1,137 @@
+"""Entering handlers: exceptions with the double-fault rules, external interrupts, INT n."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, assert_never
+
+from pvtrace.machine.apply import apply
+from pvtrace.model.events import How, Kind
+from pvtrace.model.exits import Fault, SoftInt
+from pvtrace.model.stops import Why
+from pvtrace.x86 import delivery
+from pvtrace.x86.delivery import Delivered, Delivery, Entry, Refused, TaskGate
+from pvtrace.x86.effects import End, Raise
+from pvtrace.x86.exceptions import DB, DF, PF, combine, mnemonic
+from pvtrace.x86.view import PageFault
+
+if TYPE_CHECKING:
+    from pvtrace.machine.machine import Machine
+
+DR6_BS: Final = 1 << 14
+"""Single step, in DR6 (SDM volume 3, 17.2.3)."""
+
+
+def fault(machine: "Machine", exit_: Fault) -> None:
+    """The CPU itself raised an exception."""
+    if exit_.vector == DB:
+        single_stepped(machine)
+    else:
+        exception(machine, Raise(exit_.vector, exit_.error, exit_.address))
+
+
+def single_stepped(machine: "Machine") -> None:
+    """The trap behind an instruction that began with TF set."""
+    drs = list(machine.system.drs)
+    drs[6] |= DR6_BS
+    machine.system = replace(machine.system, drs=tuple(drs))
+    exception(machine, Raise(DB))
+
+
+def software(machine: "Machine", exit_: SoftInt) -> None:
+    """INT n, INT3, INTO."""
+    try:
+        outcome = delivery.software_interrupt(
+            machine.view, exit_.vector, exit_.length, harsh_flags=machine.settings.harsh_flags
+        )
+    except PageFault as refused:
+        outcome = Refused(Raise(PF, refused.error, refused.address))
+    cause = _enter(machine, outcome, exit_.vector, Raise(exit_.vector), Entry.SOFTWARE, None)
+    if cause is not None:
+        exception(machine, cause)
+
+
+def interrupt(machine: "Machine") -> None:
+    """Acknowledge and deliver the external interrupt that is pending."""
+    vector = machine.platform.pic.acknowledge()
+    outcome = _deliver(machine, Raise(vector), Entry.INTERRUPT)
+    cause, machine.journal.alarm = machine.journal.alarm, None
+    refusal = _enter(machine, outcome, vector, Raise(vector), Entry.INTERRUPT, cause)
+    if refusal is not None:
+        exception(machine, refusal)
+
+
+def exception(machine: "Machine", raised: Raise, cause: int | None = None) -> None:
+    """Deliver an exception; faults met on the way combine to #DF and then end the run (SDM volume 3, 6.15)."""
+    while True:
+        if raised.vector == PF and raised.address is not None:
+            machine.cpu.set_cr(2, raised.address)
+        outcome = _deliver(machine, raised, Entry.EXCEPTION)
+        refusal = _enter(machine, outcome, raised.vector, raised, Entry.EXCEPTION, cause)
+        if refusal is None:
+            return
+        combined = combine(raised.vector, refusal.vector)
+        if combined is None:
+            detail = (
+                f"{mnemonic(refusal.vector)} while delivering {mnemonic(raised.vector)} at EIP {machine.cpu.eip:08x}: "
+                "the processor shuts down"
+            )
+            machine.end(Why.TRIPLE_FAULT, detail=detail)
+            return
+        raised = Raise(DF, 0) if combined == DF else refusal
+
+
+def _deliver(machine: "Machine", raised: Raise, entry: Entry) -> Delivery:
+    try:
+        return delivery.deliver(
+            machine.view,
+            raised.vector,
+            entry=entry,
+            error=raised.error,
+            return_eip=machine.cpu.eip,
+            harsh_flags=machine.settings.harsh_flags,
+        )
+    except PageFault as refused:
+        return Refused(Raise(PF, refused.error, refused.address))
+
+
+def _enter(
+    machine: "Machine", outcome: Delivery, vector: int, raised: Raise, entry: Entry, cause: int | None
+) -> Raise | None:
+    """Perform a delivery and log it. Returns the fault that was met instead."""
+    match outcome:
+        case Refused(refusal):
+            return refusal
+        case TaskGate(selector):
+            detail = f"{mnemonic(vector)} has a task gate (selector {selector:04x}), and pvtrace does not switch tasks"
+            machine.end(Why.UNSUPPORTED, detail=detail)
+        case End(why, code, detail):
+            machine.end(why, code, detail)
+        case Delivered():
+            before = machine.journal.flags(machine.system)
+            try:
+                apply(machine, outcome.effects)
+            except PageFault as refused:
+                return Raise(PF, refused.error, refused.address)
+            _log(machine, outcome, vector, raised, entry, cause)
+            machine.journal.transitions(
+                before, machine.system, outcome.return_eip, How.DELIVERY, machine.journal.count - 1
+            )
+        case _:
+            assert_never(outcome)
+    return None
+
+
+def _log(machine: "Machine", done: Delivered, vector: int, raised: Raise, entry: Entry, cause: int | None) -> None:
+    journal, system = machine.journal, machine.system
+    facts = (done.image, done.handler, done.esp)
+    match entry:
+        case Entry.EXCEPTION:
+            arguments = (vector, raised.error, raised.address if vector == PF else None, *facts)
+            number = journal.saw(Kind.EXCEPTION, system, done.return_eip, *arguments, cause=cause)
+        case Entry.INTERRUPT:
+            irq = machine.platform.pic.irq_of(vector)
+            number = journal.saw(Kind.INTERRUPT, system, done.return_eip, vector, irq, None, *facts, cause=cause)
+        case Entry.SOFTWARE:
+            number = journal.saw(Kind.SOFTWARE_INTERRUPT, system, done.return_eip, vector, None, None, *facts)
+        case _:
+            assert_never(entry)
+    journal.entered(number)

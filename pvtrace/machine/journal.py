@@ -1,0 +1,112 @@
+"""Writes down what the machine does: makes events, numbers them, links them to their causes.
+
+It decides nothing. What it keeps (counts, open entries, the unfinished console line) is part of the machine's state,
+because the events that follow depend on it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pvtrace.machine.cpu import Cpu
+from pvtrace.model.events import Event, Kind, pack_flags
+from pvtrace.model.inputs import Tape
+from pvtrace.x86 import eflags
+from pvtrace.x86.state import System
+
+WATCHED: Final = (
+    (eflags.TF, 8),
+    (eflags.IF, 9),
+    (eflags.IOPL, 12),
+    (eflags.NT, 14),
+    (eflags.VM, 17),
+    (eflags.AC, 18),
+)
+"""The flags whose every transition is an event: mask, and the number that stands for the flag in events."""
+
+WATCHED_MASK: Final = sum(mask for mask, _ in WATCHED)
+LINE: Final = 120
+"""Console bytes are gathered into one event up to a line feed, or this many."""
+
+OPEN: Final = 64
+"""How many nested entries are remembered, to link a return to its entry."""
+
+
+@dataclass(slots=True)
+class Flags:
+    """The guest's flags and the real ones at one moment."""
+
+    virtual: int
+    real: int
+
+
+@dataclass(slots=True)
+class Journal:
+    """`count`: events so far, which is the number of the next one."""
+
+    cpu: Cpu
+    tape: Tape
+    count: int = 0
+    entries: list[int] = field(default_factory=list)
+    line: bytearray = field(default_factory=bytearray)
+    alarm: int | None = None  # the event of the last alarm whose interrupt has not been taken
+
+    def saw(
+        self,
+        kind: Kind,
+        system: System,
+        pc: int,
+        *args: int | bytes | str | None,
+        cause: int | None = None,
+    ) -> int:
+        """Log an event; returns its number."""
+        cpu = self.cpu
+        packed = pack_flags(cpu.eflags, system.vif, system.viopl, cpu.cpl)
+        self.tape.saw(Event(cpu.steps, kind, pc, packed, args, cause))
+        number = self.count
+        self.count += 1
+        return number
+
+    def flags(self, system: System) -> Flags:
+        real = self.cpu.eflags
+        return Flags(eflags.guest_flags(real, system), real)
+
+    def transitions(self, before: Flags, system: System, pc: int, how: int, cause: int | None) -> None:
+        """Log what became of the watched flags since `before`."""
+        after = self.flags(system)
+        if not ((before.virtual ^ after.virtual) | (before.real ^ after.real)) & WATCHED_MASK:
+            return
+        for mask, number in WATCHED:
+            values = [(flags & mask) >> number for flags in (before.virtual, after.virtual, before.real, after.real)]
+            if values[0] != values[1] or values[2] != values[3]:
+                self.saw(Kind.FLAG_TRANSITION, system, pc, number, *values, how, cause=cause)
+
+    def entered(self, number: int) -> None:
+        """Event `number` entered a handler; the next return belongs to it."""
+        self.entries.append(number)
+        del self.entries[:-OPEN]
+
+    def left(self) -> int | None:
+        """The entry that a return now ends; None if it is none that was seen."""
+        return self.entries.pop() if self.entries else None
+
+    def transmitted(self, byte: int, system: System) -> None:
+        """The guest wrote a byte to the console."""
+        self.line.append(byte)
+        if byte == 0x0A or len(self.line) >= LINE:
+            self.flush(system)
+
+    def flush(self, system: System) -> None:
+        """Log the unfinished console line."""
+        if self.line:
+            data = bytes(self.line)
+            self.line.clear()
+            self.saw(Kind.CONSOLE_OUT, system, self.cpu.eip, data)
+
+    def save(self) -> dict[str, Any]:
+        return {"count": self.count, "entries": list(self.entries), "line": self.line.hex(), "alarm": self.alarm}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+        self.entries = list(state["entries"])
+        self.line = bytearray.fromhex(state["line"])
+        self.alarm = state["alarm"]

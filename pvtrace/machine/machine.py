@@ -1,0 +1,207 @@
+"""The machine: runs the CPU until it exits, decides what the exit means, and lets the outside in.
+
+The loop is `run`. It cannot tell a recording from a replay; whatever differs is in the Tape. How effects are applied is
+in apply.py, how handlers are entered in entry.py, what the guest waits for in waiting.py; this file only chooses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, assert_never
+
+from pvtrace.machine import calls, entry, instructions, option_rom, state, waiting
+from pvtrace.machine.boot import BootImage
+from pvtrace.machine.bus import pc_platform
+from pvtrace.machine.clock import Clock
+from pvtrace.machine.cpu import Cpu
+from pvtrace.machine.journal import Journal
+from pvtrace.machine.ram_digest import RamDigest
+from pvtrace.machine.view import MachineView
+from pvtrace.model.events import Kind
+from pvtrace.model.exits import (
+    Arrived,
+    Breakpoint,
+    Exit,
+    Fault,
+    Halt,
+    Hypercall,
+    MmioRead,
+    MmioWrite,
+    PortRead,
+    PortWrite,
+    Sensitive,
+    SoftInt,
+)
+from pvtrace.model.inputs import InputKind, Tape
+from pvtrace.model.snapshot import Snapshot
+from pvtrace.model.step import NEVER, RESET, Step
+from pvtrace.model.stops import Stop, Why
+from pvtrace.vmi.state import VmiState
+from pvtrace.x86.state import System
+
+ALL_ONES: Final = (1 << 64) - 1
+"""What a load finds where there is neither memory nor a device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a replay must have equal.
+
+    `ram` in bytes; `hz`: cycles per second of virtual time; `host_clock`: time comes from the host, as inputs;
+    `virtual_top`: first linear address of the hypervisor after Init; `harsh_flags`: at a handler's entry the live
+    arithmetic flags are not what was pushed (the proposal's first difference).
+    """
+
+    ram: int
+    hz: int
+    host_clock: bool = False
+    virtual_top: int = 0xFC000000
+    harsh_flags: bool = True
+
+
+class Machine:
+    """A PC with one CPU. `step` and `run` are the whole interface to its time."""
+
+    def __init__(self, cpu: Cpu, tape: Tape, settings: Settings) -> None:
+        self.cpu = cpu
+        self.tape = tape
+        self.settings = settings
+        self.host_clock = settings.host_clock
+        self.system = System()
+        self.vmi = VmiState(virtual_top=settings.virtual_top)
+        self.clock = Clock(hz=settings.hz)
+        self.journal = Journal(cpu, tape)
+        self.ended: Stop | None = None
+        self.horizon = RESET  # the step at which a timer or the tape may have something; `service` moves it
+        self.view = MachineView(self)
+        self.platform = pc_platform(
+            hz=settings.hz,
+            ram_size=settings.ram,
+            wallclock=lambda _ticks: self.view.wallclock(),
+            transmitted=lambda byte: self.journal.transmitted(byte, self.system),
+            end=self.end,
+        )
+        self._ram = RamDigest()
+
+    @property
+    def step(self) -> Step:
+        return self.cpu.steps
+
+    @property
+    def ticks(self) -> int:
+        """Virtual time."""
+        return self.clock.ticks(self.cpu.steps)
+
+    def boot(self, image: BootImage) -> None:
+        """Load memory, let the BIOS initialise the ROMs, and put the CPU into the state that a boot loader leaves."""
+        for address, data in image.memory:
+            self.cpu.write_physical(address, data)
+        for address, size in image.roms:
+            option_rom.initialise(self, address)
+            self.cpu.protect(address, size)
+        state.boot(self.cpu, image)
+
+    # ------------------------------------------------------------------ running
+
+    def run(self, until: Step) -> Stop:
+        """Run to exactly `until`, or until the guest ends."""
+        cpu = self.cpu
+        while self.ended is None:
+            step = cpu.steps
+            if step >= self.horizon:
+                self.service()
+            while self.ended is None and self.deliverable():
+                entry.interrupt(self)
+            if self.ended is not None or step >= until:
+                break
+            limit = min(until, self.horizon)
+            if self.system.vif and self.platform.pic.pending():
+                limit = min(limit, Step(step + 1))  # in a shadow: look again behind the next instruction
+            exit_ = cpu.run(limit)
+            if isinstance(exit_, Breakpoint):
+                return Stop(cpu.steps, Why.BREAKPOINT)
+            self.react(exit_)
+        return self.ended or Stop(cpu.steps, Why.ARRIVED)
+
+    def react(self, exit_: Exit) -> None:
+        match exit_:
+            case Arrived() | Breakpoint():
+                pass
+            case Hypercall():
+                calls.hypercall(self, exit_)
+            case Sensitive():
+                instructions.sensitive(self, exit_.code)
+            case PortRead() | PortWrite():
+                instructions.port(self, exit_)
+            case Fault():
+                entry.fault(self, exit_)
+            case SoftInt():
+                entry.software(self, exit_)
+            case Halt():
+                instructions.sensitive(self, b"\xf4")
+            case MmioRead():
+                self.cpu.supply(ALL_ONES)
+            case MmioWrite():
+                pass  # to ROM, or to where nothing is
+            case _:
+                assert_never(exit_)
+
+    def deliverable(self) -> bool:
+        """Whether an external interrupt is taken here."""
+        system = self.system
+        return system.vif and self.platform.pic.pending() and self.cpu.steps >= system.shadow and not self.cpu.shadowed
+
+    # ------------------------------------------------------------------ the outside and time
+
+    def service(self) -> None:
+        """Take what arrived, let timers do what is due, and find out when to look again."""
+        step = self.cpu.steps
+        for item in self.tape.take(step):
+            match item.kind:
+                case InputKind.CONSOLE:
+                    self.journal.saw(Kind.CONSOLE_IN, self.system, self.cpu.eip, item.data)
+                    self.platform.uart.receive(item.data)
+                case InputKind.CLOCK:
+                    self.clock = self.clock.jumped_to(item.value or 0, step)
+                case InputKind.WALLCLOCK | InputKind.WAKE:
+                    pass  # answers to questions; never unasked
+                case _:
+                    assert_never(item.kind)
+        waiting.advance(self)
+        self.set_horizon()
+
+    def set_horizon(self) -> None:
+        """A timer may have changed."""
+        step = self.cpu.steps
+        due = waiting.next_timer(self)
+        timer = NEVER if due is None else self.clock.step_of(due)
+        self.horizon = min(self.tape.due(step), max(timer, Step(step + 1)))
+
+    def end(self, why: Why, code: int = 0, detail: str = "") -> None:
+        """The guest's run ends here; the first reason counts."""
+        if self.ended is None:
+            self.journal.flush(self.system)
+            self.journal.saw(Kind.STOP, self.system, self.cpu.eip, why.value, code, detail)
+            self.ended = Stop(self.cpu.steps, why, code, detail)
+
+    # ------------------------------------------------------------------ the whole state
+
+    def snapshot(self) -> Snapshot:
+        """What it takes to come back here, given the snapshot before."""
+        frames = {frame: self.cpu.read_physical(frame << 12, 4096) for frame in self.cpu.take_dirty()}
+        self._ram.update(frames.items())
+        return Snapshot(self.cpu.steps, state.save(self), frames, self._ram.value)
+
+    def digests(self) -> dict[str, bytes]:
+        """Digests by part: ram, cpu, devices, vmi. As of the last snapshot for memory."""
+        return {"ram": self._ram.value, **state.digests(self)}
+
+    def restore(self, saved: bytes, pages: Mapping[int, bytes]) -> None:
+        """Go to a saved state. `pages` are all the frames that are not zero there."""
+        self.snapshot()
+        zero = dict.fromkeys(self._ram.frames - pages.keys(), bytes(4096))
+        state.load(self, saved, {**pages, **zero})
+        self.snapshot()
+        self.horizon = RESET
+
+    def replace_system(self, **changes: Any) -> None:
+        self.system = replace(self.system, **changes)

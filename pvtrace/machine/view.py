@@ -1,0 +1,102 @@
+"""The machine as handlers see it: a read-only View. It holds no state of its own."""
+
+from typing import Final, Protocol
+
+from pvtrace.machine.clock import Clock
+from pvtrace.machine.cpu import Cpu
+from pvtrace.model.inputs import InputKind, Tape
+from pvtrace.model.registers import Segment, TableRegister
+from pvtrace.model.step import Step
+from pvtrace.x86.state import System
+from pvtrace.x86.view import PageFault
+
+PAGE: Final = 4096
+
+
+class Viewed(Protocol):
+    """What a view is of."""
+
+    cpu: Cpu
+    system: System
+    clock: Clock
+    tape: Tape
+    host_clock: bool
+
+
+class MachineView:
+    """See x86.view.View."""
+
+    __slots__ = ("_machine", "cr", "gpr", "read")
+
+    def __init__(self, machine: Viewed) -> None:
+        self._machine = machine
+        self.gpr = machine.cpu.gpr
+        self.cr = machine.cpu.cr
+        self.read = machine.cpu.read
+
+    @property
+    def step(self) -> Step:
+        return self._machine.cpu.steps
+
+    @property
+    def eip(self) -> int:
+        return self._machine.cpu.eip
+
+    @property
+    def eflags(self) -> int:
+        return self._machine.cpu.eflags
+
+    @property
+    def cpl(self) -> int:
+        return self._machine.cpu.cpl
+
+    @property
+    def gdtr(self) -> TableRegister:
+        return self._machine.cpu.gdtr
+
+    @property
+    def idtr(self) -> TableRegister:
+        return self._machine.cpu.idtr
+
+    @property
+    def ldtr(self) -> Segment:
+        return self._machine.cpu.ldtr
+
+    @property
+    def tr(self) -> Segment:
+        return self._machine.cpu.tr
+
+    @property
+    def system(self) -> System:
+        return self._machine.system
+
+    @property
+    def ticks(self) -> int:
+        return self._machine.clock.ticks(self._machine.cpu.steps)
+
+    @property
+    def hz(self) -> int:
+        return self._machine.clock.hz
+
+    def wallclock(self) -> int:
+        machine = self._machine
+        if not machine.host_clock:
+            return machine.clock.wallclock_ns(machine.cpu.steps)
+        value = machine.tape.read(machine.cpu.steps, InputKind.WALLCLOCK).value
+        assert value is not None, "a wall-clock input always has a value"
+        return value
+
+    def segment(self, register: int) -> Segment:
+        return self._machine.cpu.segment(register)
+
+    def physical(self, address: int) -> int:
+        return self._machine.cpu.physical(address)
+
+    def writable(self, address: int, size: int) -> bool:
+        first = address & ~(PAGE - 1)
+        for page in range(first, address + size, PAGE):
+            try:
+                self._machine.cpu.physical(page & 0xFFFFFFFF, write=True)
+            except PageFault:
+                return False
+        return True

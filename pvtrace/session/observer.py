@@ -1,0 +1,35 @@
+"""Who watches a run. The run is the same whoever watches."""
+
+from typing import Protocol
+
+from pvtrace.model.events import Event
+
+
+class Observer(Protocol):
+    @property
+    def wants_events(self) -> bool:
+        """Whether `event` is to be called."""
+        ...
+
+    def progress(self, steps: int, events: int, size: int) -> None:
+        """Called a few times a second; `size` in bytes of the recording."""
+        ...
+
+    def event(self, event: Event) -> None: ...
+
+    def console(self, data: bytes) -> None:
+        """The guest wrote this to its serial console."""
+        ...
+
+
+class Nobody:
+    """Watches nothing."""
+
+    wants_events = False
+
+    def progress(self, steps: int, events: int, size: int) -> None: ...
+    def event(self, event: Event) -> None: ...
+    def console(self, data: bytes) -> None: ...
+
+
+NOBODY = Nobody()

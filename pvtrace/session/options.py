@@ -1,0 +1,42 @@
+"""What a user may ask of a recording, and the name of the file it goes to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pvtrace.model.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOptions:
+    """`ram`, `max_size` in bytes; `until`: a step, seconds of virtual time ("20s") or a symbol; `timeout` in seconds of
+    the host; `hz`: steps per second of virtual time; `console`: "-", "null" or a file's name."""
+
+    guest: Path
+    output: Path | None = None
+    vmi: Literal["both", "3.0", "13.3", "none"] | str = "both"
+    ram: int = 64 << 20
+    append: str = ""
+    modules: tuple[Path, ...] = ()
+    until: str | None = None
+    timeout: float | None = None
+    clock: Literal["virtual", "host"] | str = "virtual"
+    hz: int = 100_000_000
+    console: str = "-"
+    checkpoint_every: int | None = None
+    max_size: int | None = None
+    force: bool = False
+
+
+def output_path(options: RecordOptions, folder: Path) -> Path:
+    """GUEST.pvt in `folder`, else the first free one of GUEST-2.pvt, GUEST-3.pvt ...; what -o names is only
+    overwritten with --force."""
+    if options.output is not None:
+        if options.output.exists() and not options.force:
+            raise UsageError(f"{options.output} exists; --force overwrites it")
+        return options.output
+    stem = options.guest.stem
+    candidate, number = folder / f"{stem}.pvt", 2
+    while candidate.exists():
+        candidate, number = folder / f"{stem}-{number}.pvt", number + 1
+    return candidate

@@ -1,0 +1,128 @@
+"""Replay a recording: build its machine, run it again, and hold every event and every digest against the record."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pvtrace.engine import library
+from pvtrace.machine.machine import Machine
+from pvtrace.model.digest import digest
+from pvtrace.model.errors import Diverged, TraceError
+from pvtrace.model.events import Event
+from pvtrace.model.step import Step
+from pvtrace.model.stops import Stop
+from pvtrace.report.describe import describe
+from pvtrace.session import build
+from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.store.reader import TraceReader
+from pvtrace.store.rows import Checkpoint
+from pvtrace.tape.replaying import ReplayingTape
+from pvtrace.x86.disasm import text
+
+SLICE: Final = 2_000_000
+"""Steps between two looks at Ctrl-C."""
+
+PROGRESS_SECONDS: Final = 0.2
+LONGEST: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """`complete`: the recording was finished by its recorder. `stop`: how it ended, None for a prefix."""
+
+    path: Path
+    steps: int
+    events: int
+    stop: Stop | None
+    complete: bool
+
+
+def replay(path: Path, observer: Observer = NOBODY) -> ReplayResult:
+    """Raises Diverged at the first difference, TraceError for a trace that is not as it was written."""
+    with TraceReader(path) as trace:
+        return _Replay(trace, observer).run()
+
+
+def lawful(trace: TraceReader) -> None:
+    """Raises TraceError unless this program can run the recording as it was."""
+    meta = trace.meta
+    here = (library.NAME, library.version())
+    there = (meta.engine, meta.engine_version)
+    if there != here:
+        raise TraceError(
+            f"{trace.path} was recorded with {there[0]} {there[1]} and can only be replayed with it; "
+            f"this is {here[0]} {here[1]}"
+        )
+
+
+class _Replay:
+    def __init__(self, trace: TraceReader, observer: Observer) -> None:
+        lawful(trace)
+        trace.verify()
+        meta = trace.meta
+        given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
+        image = given.boot_image()
+        self._trace = trace
+        self._observer = observer
+        self._symbols = image.symbols
+        self._machine: Machine | None = None
+        self._tape = ReplayingTape(
+            trace,
+            words=lambda event: describe(event, self._symbols.at),
+            where=self._where,
+            observer=observer.event if observer.wants_events else None,
+        )
+        self._machine = build.machine(given, image, self._tape)
+
+    def run(self) -> ReplayResult:
+        machine, trace = self._machine, self._trace
+        assert machine is not None
+        shown = time.monotonic()
+        size = trace.path.stat().st_size
+        last = trace.last()
+        for checkpoint in [*trace.checkpoints(), None]:
+            goal = last if checkpoint is None else checkpoint.step
+            while machine.step < goal:
+                machine.run(Step(min(goal, machine.step + SLICE)))
+                if machine.ended is not None and machine.step < goal:
+                    raise Diverged(machine.step, "a longer run", f"end: {machine.ended.why.value}")
+                if time.monotonic() - shown >= PROGRESS_SECONDS:
+                    shown = time.monotonic()
+                    self._observer.progress(machine.step, self._tape.mark.events, size)
+            if checkpoint is not None:
+                self._compare(machine, checkpoint)
+        return self._finish(machine, last)
+
+    def _compare(self, machine: Machine, wanted: Checkpoint) -> None:
+        machine.run(wanted.step)
+        if wanted.mark.events > self._tape.mark.events:  # the last console line of a recording that was stopped
+            machine.journal.flush(machine.system)
+        snapshot = machine.snapshot()
+        got = (snapshot.ram_digest, digest(snapshot.state), self._tape.mark)
+        parts = zip(("memory", "state", "events"), (wanted.ram_digest, wanted.state, wanted.mark), got, strict=True)
+        different = [name for name, recorded, here in parts if recorded != here]
+        if different:
+            names = " and ".join(different)
+            raise Diverged(wanted.step, f"another {names} in the checkpoint", "the same events until here")
+
+    def _finish(self, machine: Machine, last: Step) -> ReplayResult:
+        machine.run(last)
+        ending = self._trace.ending()
+        if ending is not None and self._trace.progress().mark.events > self._tape.mark.events:
+            machine.journal.flush(machine.system)
+        self._tape.assert_exhausted(last)
+        stop = None
+        if ending is not None:
+            stop = Stop(ending.step, ending.why, ending.code, ending.detail)
+            if stop.ended and machine.ended != stop:
+                got = "going on" if machine.ended is None else machine.ended.why.value
+                raise Diverged(last, f"the end ({stop.why.value})", got)
+        events = self._tape.mark.events
+        return ReplayResult(self._trace.path, last, events, stop, complete=self._trace.finished)
+
+    def _where(self, event: Event) -> str:
+        """' in main+0x12 (popf)': the place of an event, for the message about a difference."""
+        name = self._symbols.at(event.pc) or f"{event.pc:08x}"
+        code = self._machine.cpu.peek(event.pc, LONGEST) if self._machine is not None else b""
+        return f" at {name} ({text(code, event.pc)})" if code else f" at {name}"

@@ -1,0 +1,67 @@
+"""The tape of a recording: asks the outside world and keeps all that it says, and all that the machine does."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pvtrace.model.events import Event
+from pvtrace.model.inputs import Input, InputKind
+from pvtrace.model.step import Step
+
+
+class Outside(Protocol):
+    """The outside world: a Tape without `saw`."""
+
+    def read(self, step: Step, kind: InputKind) -> Input: ...
+    def due(self, step: Step) -> Step: ...
+    def take(self, step: Step) -> Sequence[Input]: ...
+    def idle(self, step: Step, now: int, alarm: int | None) -> Input | None: ...
+
+
+class Sink(Protocol):
+    """Keeps what it is given, in order (store.writer.TraceWriter)."""
+
+    def input(self, item: Input) -> None: ...
+    def event(self, event: Event) -> None: ...
+
+
+class RecordingTape:
+    """Satisfies model.inputs.Tape. `observer` is told of each event after it was kept."""
+
+    def __init__(self, sink: Sink, outside: Outside, observer: Callable[[Event], None] | None = None) -> None:
+        self._sink = sink
+        self._outside = outside
+        self._observer = observer
+        self._taken: Step | None = None
+
+    def read(self, step: Step, kind: InputKind) -> Input:
+        return self._kept(self._outside.read(step, kind))
+
+    def due(self, step: Step) -> Step:
+        return self._outside.due(step)
+
+    def take(self, step: Step) -> Sequence[Input]:
+        """Asks only once at each step, or once more after each halt that ends there.
+
+        A replay hands out everything of a step when it is first asked, so a recording must not depend on being asked
+        again, which happens whenever a run is split at that step.
+        """
+        if step == self._taken:
+            return ()
+        self._taken = step
+        return [self._kept(item) for item in self._outside.take(step)]
+
+    def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:
+        item = self._outside.idle(step, now, alarm)
+        if item is None:
+            return None
+        self._taken = None
+        return self._kept(item)
+
+    def saw(self, event: Event) -> None:
+        self._sink.event(event)
+        if self._observer is not None:
+            self._observer(event)
+
+    def _kept(self, item: Input) -> Input:
+        self._sink.input(item)
+        return item
