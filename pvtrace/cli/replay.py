@@ -29,7 +29,7 @@ def replay(file: Path | None) -> None:
     """
     watching = Watching(Progress("replaying", sys.stderr, wanted=not quiet()), notes=sys.stderr, describe=describe)
     try:
-        result = run(chosen(file), watching)
+        result = run(chosen(file), watching, describe)
     finally:
         watching.progress_line.clear()
     if not quiet():

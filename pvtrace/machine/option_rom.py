@@ -46,6 +46,7 @@ def initialise(machine: "Machine", address: int) -> None:
             machine.react(exit_)
     cpu.write_physical(RETURN_TO, bytes(1))
     cpu.write_physical(STACK - 4, bytes(4))
-    how = "returned" if came_back else "did not return"
     cpu.set_cr(0, _CR0_PROTECTED)
-    machine.journal.saw(Kind.NOTE, machine.system, address + ENTRY, f"the entry of the ROM at {address:05X}h {how}")
+    if not came_back:
+        text = f"the initialisation entry of the ROM at {address:05X}h did not return"
+        machine.journal.saw(Kind.NOTE, machine.system, address + ENTRY, text)

@@ -1,6 +1,7 @@
 """Replay a recording: build its machine, run it again, and hold every event and every digest against the record."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,12 +13,11 @@ from pvtrace.model.errors import Diverged, TraceError
 from pvtrace.model.events import Event
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
-from pvtrace.report.describe import describe
 from pvtrace.session import build
 from pvtrace.session.observer import NOBODY, Observer
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import Checkpoint
-from pvtrace.tape.replaying import ReplayingTape
+from pvtrace.tape.replaying import ReplayingTape, plain_words
 from pvtrace.x86.disasm import text
 
 SLICE: Final = 2_000_000
@@ -38,10 +38,22 @@ class ReplayResult:
     complete: bool
 
 
-def replay(path: Path, observer: Observer = NOBODY) -> ReplayResult:
-    """Raises Diverged at the first difference, TraceError for a trace that is not as it was written."""
+Words = Callable[[Event, Callable[[int], str | None]], str]
+"""An event in words, given the names of addresses (report.describe.describe)."""
+
+
+def plain(event: Event, _names: Callable[[int], str | None]) -> str:
+    """An event by its columns alone."""
+    return plain_words(event)
+
+
+def replay(path: Path, observer: Observer = NOBODY, words: Words = plain) -> ReplayResult:
+    """Raises Diverged at the first difference, TraceError for a trace that is not as it was written.
+
+    `words` is used for the message about a difference.
+    """
     with TraceReader(path) as trace:
-        return _Replay(trace, observer).run()
+        return _Replay(trace, observer, words).run()
 
 
 def lawful(trace: TraceReader) -> None:
@@ -57,7 +69,7 @@ def lawful(trace: TraceReader) -> None:
 
 
 class _Replay:
-    def __init__(self, trace: TraceReader, observer: Observer) -> None:
+    def __init__(self, trace: TraceReader, observer: Observer, words: Words) -> None:
         lawful(trace)
         trace.verify()
         meta = trace.meta
@@ -69,7 +81,7 @@ class _Replay:
         self._machine: Machine | None = None
         self._tape = ReplayingTape(
             trace,
-            words=lambda event: describe(event, self._symbols.at),
+            words=lambda event: words(event, self._symbols.at),
             where=self._where,
             observer=observer.event if observer.wants_events else None,
         )

@@ -5,6 +5,7 @@ at the call, as REP does, until ECX is zero; registers advance with each element
 leaves the call to be continued.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from pvtrace.model.registers import Gpr
@@ -18,6 +19,10 @@ from pvtrace.x86.view import PageFault, View
 
 CHUNK: Final = 256
 """Elements that one dispatch of a string call moves at most, so that no call runs without bound."""
+
+PRESENT: Final = 1 << 0
+WRITE: Final = 1 << 1
+"""Bits of a page fault's error code (SDM volume 3, 4.7)."""
 
 
 def _port(call: Call) -> int:
@@ -39,51 +44,54 @@ def _out(width: int) -> Handler:
     return handler
 
 
-def _stride(view: View, width: int) -> int:
-    return -width if view.eflags & DF else width
+def _string(call: Call, view: View, width: int, index: Gpr, transfer: Callable[[int], Effect]) -> VmiEffects:
+    """Move elements by `transfer`, a function of an element's address that may raise PageFault.
+
+    A fault behind the first element ends this dispatch early; the next one meets it again, at its beginning.
+    """
+    stride = -width if view.eflags & DF else width
+    address = view.gpr(index)
+    effects: list[Effect] = []
+    for left in range(call.ecx - 1, max(call.ecx - CHUNK, 0) - 1, -1):
+        try:
+            moved = transfer(address)
+        except PageFault:
+            if not effects:
+                raise
+            return (*effects, SetEip(view.eip))
+        address = address + stride & MASK32
+        effects += [moved, SetGpr(index, address), SetGpr(Gpr.ECX, left)]
+    return (*effects, SetEip(view.eip)) if call.ecx > CHUNK else tuple(effects)
 
 
-def _again(call: Call, view: View) -> VmiEffects:
-    """Stay at the entry point while there is more to move than this dispatch moved."""
-    return (SetEip(view.eip),) if call.ecx > CHUNK else ()
+def _check_store(view: View, address: int, width: int) -> None:
+    """Raise the page fault of a store before the device is read: what a device has given cannot be put back."""
+    for byte in range(address, address + width):
+        if not view.writable(byte & MASK32, 1):
+            try:
+                view.read(byte & MASK32, 1)
+            except PageFault as refused:
+                raise PageFault(refused.address, refused.error | WRITE) from None
+            raise PageFault(byte & MASK32, PRESENT | WRITE)
 
 
 def _ins(width: int) -> Handler:
     def handler(call: Call, view: View, _state: VmiState) -> VmiEffects:
-        stride = _stride(view, width)
-        start = view.gpr(Gpr.EDI)
-        effects: list[Effect] = []
-        for done in range(min(call.ecx, CHUNK)):
-            address = start + done * stride & MASK32
-            effects += [
-                ReadPort(_port(call), width, address=address),
-                SetGpr(Gpr.EDI, address + stride & MASK32),
-                SetGpr(Gpr.ECX, call.ecx - done - 1),
-            ]
-        return (*effects, *_again(call, view))
+        def transfer(address: int) -> Effect:
+            _check_store(view, address, width)
+            return ReadPort(_port(call), width, address=address)
+
+        return _string(call, view, width, Gpr.EDI, transfer)
 
     return handler
 
 
 def _outs(width: int) -> Handler:
     def handler(call: Call, view: View, _state: VmiState) -> VmiEffects:
-        stride = _stride(view, width)
-        start = view.gpr(Gpr.ESI)
-        effects: list[Effect] = []
-        for done in range(min(call.ecx, CHUNK)):
-            address = start + done * stride & MASK32
-            try:
-                value = int.from_bytes(view.read(address, width), "little")
-            except PageFault:
-                if not effects:
-                    raise
-                return (*effects, SetEip(view.eip))  # what was read is written; the next dispatch faults
-            effects += [
-                WritePort(_port(call), width, value),
-                SetGpr(Gpr.ESI, address + stride & MASK32),
-                SetGpr(Gpr.ECX, call.ecx - done - 1),
-            ]
-        return (*effects, *_again(call, view))
+        def transfer(address: int) -> Effect:
+            return WritePort(_port(call), width, int.from_bytes(view.read(address, width), "little"))
+
+        return _string(call, view, width, Gpr.ESI, transfer)
 
     return handler
 

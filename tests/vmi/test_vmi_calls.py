@@ -129,3 +129,16 @@ def test_get_interrupt_mask_shows_virtual_if_alone() -> None:
     assert g.do("GetInterruptMask") & 0xFFFFFFFF == 0x200
     assert g.eflags & eflags.IF
     assert g.segments[Seg.CS].selector == KERNEL_CS | 1
+
+
+@pytest.mark.parametrize(("refused", "error"), [("absent", 2), ("read_only", 3)])
+def test_a_device_is_not_read_for_a_store_that_faults(refused: str, error: int) -> None:
+    g = guest()
+    setattr(g, refused, {(DATA >> 12) + 1})
+    g.ports = [0x1111, 0x2222, 0x3333]
+    start = DATA + 0x1000 - 3
+    g.apply(g.call("INSW", buffer_pointer=start, port=0x1F0, count=3))
+    assert g.ports == [0x2222, 0x3333], "the second element crosses into the page that refuses it"
+    assert (g.gprs[Gpr.EDI], g.gprs[Gpr.ECX]) == (start + 2, 2)
+    g.gprs[Gpr.ESP] = STACK
+    assert g.call("INSW") == (SetEip(SITE), SetGpr(Gpr.ESP, STACK), Raise(PF, error, DATA + 0x1000))
