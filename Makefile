@@ -29,6 +29,16 @@ check: $(READY)
 bench: $(READY)
 	@$(BIN)/python bench/run.py
 
+# The golden recordings, one for each demo guest, with the list of their events as text beside them.
+traces: $(patsubst pvtrace/demo/%.elf,trace-%,$(wildcard pvtrace/demo/*.elf))
+
+INPUT_echo := one\ntwo\nquit\n
+
+trace-%: pvtrace/demo/%.elf $(READY)
+	@echo "traces/$*.pvt" && mkdir -p traces
+	@printf '$(INPUT_$*)' | $(BIN)/pvtrace -q record $< -o traces/$*.pvt --force > /dev/null
+	@$(BIN)/pvtrace events traces/$*.pvt > traces/$*.txt
+
 clean:
 	@rm -rf $(VENV) build *.egg-info pvtrace/engine/_core*.so
 

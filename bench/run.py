@@ -92,7 +92,10 @@ RUNNERS: dict[str, Runner] = {
 }
 """In the order of a round: a replay needs the recording before it."""
 
-BASES = ("stock Unicorn", "QEMU replay")
+BASES = {"stock Unicorn": "/ stock", "QEMU replay": "/ QEMU replay"}
+"""What the means are compared with, and the title of that column."""
+
+WIDTH = 15
 
 
 def build(workload: Workload, rounds: int, folder: Path) -> Build:
@@ -146,12 +149,12 @@ def table(rows: dict[str, Row]) -> list[str]:
     """MIPS for each runner and workload, their geometric mean, and its ratios to the bases."""
     bases = [base for base in BASES if base in rows]
     means = {name: geometric_mean(row.values()) for name, row in rows.items()}
-    heads = [*(w.kind for w in WORKLOADS), "mean", *(f"/ {base}" for base in bases)]
-    lines = [f"{'MIPS':16}" + "".join(f"{head:>17}" for head in heads)]
+    heads = [*(w.kind for w in WORKLOADS), "mean", *(BASES[base] for base in bases)]
+    lines = [f"{'MIPS':{WIDTH}}" + "".join(f"{head:>{WIDTH}}" for head in heads)]
     for name, row in rows.items():
-        cells = [*(f"{row[w.name]:17.1f}" for w in WORKLOADS), f"{means[name]:17.1f}"]
-        ratios = [f"{means[name] / means[base]:17.2f}" for base in bases]
-        lines.append(f"{name:16}" + "".join(cells + ratios))
+        cells = [*(f"{row[w.name]:{WIDTH}.1f}" for w in WORKLOADS), f"{means[name]:{WIDTH}.1f}"]
+        ratios = [f"{means[name] / means[base]:{WIDTH}.2f}" for base in bases]
+        lines.append(f"{name:{WIDTH}}" + "".join(cells + ratios))
     return lines
 
 

@@ -1,5 +1,6 @@
 """Quantities, places and files as people write them on the command line. Pure but for looking for the newest file."""
 
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from click.shell_completion import CompletionItem
 from pvtrace.model.errors import InputError
 from pvtrace.model.events import KINDS, Kind
 from rom.abi import CALLS, Generation, calls, unified
+
+logger = logging.getLogger(__name__)
 
 _SIZE = re.compile(r"(\d+)([kKmMgG]?)(?:i?[bB])?")
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -33,9 +36,12 @@ class Size(click.ParamType[int]):
 
 
 class Count(click.ParamType[int]):
-    """A number of steps: 5000000, 5_000_000, 5M (powers of 1000)."""
+    """A number of steps, `least` or more: 5000000, 5_000_000, 5M (powers of 1000)."""
 
     name = "steps"
+
+    def __init__(self, least: int = 0) -> None:
+        self.least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
@@ -43,7 +49,10 @@ class Count(click.ParamType[int]):
         match = _COUNT.fullmatch(value)
         if match is None or not match[1].strip("_"):
             self.fail(f"{value!r} is not a number of steps; write 5000000, or 5M", param, ctx)
-        return int(match[1].replace("_", "")) * _DECIMAL[match[2].lower()]
+        count = int(match[1].replace("_", "")) * _DECIMAL[match[2].lower()]
+        if count < self.least:
+            self.fail(f"{value!r} is too few; the least is {self.least}", param, ctx)
+        return count
 
 
 class Address(click.ParamType[int]):
@@ -163,4 +172,14 @@ def recording_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def chosen(file: Path | None) -> Path:
     """The recording that was named, else the newest one of the current folder."""
-    return file if file is not None else newest(Path())
+    if file is not None:
+        return file
+    found = newest(Path())
+    logger.info("the newest recording here is %s", found)
+    return found
+
+
+def shown(path: Path) -> str:
+    """A path as a person would write it here: without the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from pvtrace.cli import symbols
-from pvtrace.cli.arguments import call_numbers
+from pvtrace.cli.arguments import call_numbers, shown
 from pvtrace.cli.exit_codes import WELL
 from pvtrace.cli.record import exit_code, perform, recorded
 from pvtrace.cli.voice import quiet, voiced
@@ -111,10 +111,10 @@ def show(name: str) -> int:
         say(f"$ pvtrace record {shlex.quote(str(guest))}")
         result = perform(RecordOptions(guest=guest))
     say(recorded(result))
-    path = shlex.quote(str(result.path))
+    path = shlex.quote(shown(result.path))
     say(f"\n$ pvtrace replay {path}")
     sys.stdout.flush()
-    replayed = subprocess.run([sys.executable, "-m", "pvtrace", "replay", str(result.path)], check=False)
+    replayed = subprocess.run([sys.executable, "-m", "pvtrace", "replay", shown(result.path)], check=False)
     say(f"\n{DEMOS[name].title}")
     click.echo("\n".join(interesting(name, result.path)))
     say(f"\nAll of them: pvtrace events {path}")

@@ -1,5 +1,6 @@
 """`pvtrace record`."""
 
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import click
 
 from pvtrace.cli import symbols
-from pvtrace.cli.arguments import Count, Kinds, Size
+from pvtrace.cli.arguments import Count, Kinds, Size, shown
 from pvtrace.cli.exit_codes import GUEST_FAILED, INTERRUPTED, TIMED_OUT, WELL
-from pvtrace.cli.progress import Progress
+from pvtrace.cli.progress import Progress, size
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.cli.watching import Watching
 from pvtrace.machine.clock import DEFAULT_HZ
@@ -20,6 +21,8 @@ from pvtrace.report.table import line
 from pvtrace.session.options import RecordOptions
 from pvtrace.session.record import RecordResult
 from pvtrace.session.record import record as run
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -48,7 +51,9 @@ from pvtrace.session.record import record as run
 )
 @click.option("--hz", type=click.IntRange(1), default=DEFAULT_HZ, show_default=True, help="Steps per virtual second.")
 @click.option("--console", default="-", show_default=True, metavar="-|null|FILE", help="The guest's serial console.")
-@click.option("--checkpoint-every", type=Count(), metavar="STEPS", help="Distance of checkpoints.  [default: chosen]")
+@click.option(
+    "--checkpoint-every", type=Count(least=1), metavar="STEPS", help="Distance of checkpoints.  [default: chosen]"
+)
 @click.option("--max-size", type=Size(), help="Stop before the recording grows larger.")
 @click.option("--print", "printed", type=Kinds(), help="Events to print as they happen: calls,faults,flags ...")
 @click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
@@ -115,10 +120,14 @@ def perform(options: RecordOptions, printed: frozenset[Kind] = frozenset()) -> R
         printed=printed,
         screen=sys.stdout.buffer if options.console == "-" else None,
     )
+    machine = (options.guest, size(options.ram), options.vmi, f"{options.hz:,}", options.clock)
+    logger.info("%s: %s of memory, VMI %s, %s Hz, %s clock", *machine)
     try:
-        return run(options, watching)
+        result = run(options, watching)
     finally:
         watching.progress_line.clear()
+    logger.info("%.1f MIPS, %s", result.steps / max(result.seconds, 1e-9) / 1e6, size(result.path.stat().st_size))
+    return result
 
 
 def ending(stop: Stop) -> str:
@@ -146,12 +155,13 @@ def recorded(result: RecordResult) -> str:
         end = "stopped by --timeout"
     else:
         end = ending(result.stop)
-    return f"recorded {result.path}: {result.steps:,} steps, {result.events:,} events, {result.seconds:.1f} s; {end}"
+    counts = f"{result.steps:,} steps, {result.events:,} events, {result.seconds:.1f} s"
+    return f"recorded {shown(result.path)}: {counts}; {end}"
 
 
 def next_commands(path: Path) -> list[str]:
     """What to do with a recording, to paste."""
-    name = shlex.quote(str(path))
+    name = shlex.quote(shown(path))
     return [
         "next:",
         f"  pvtrace replay {name}",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pvtrace.cli.arguments import chosen, recording_argument
+from pvtrace.cli.arguments import chosen, recording_argument, shown
 from pvtrace.cli.progress import Progress
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.cli.watching import Watching
@@ -39,4 +39,4 @@ def replay(file: Path | None) -> None:
 def identical(result: ReplayResult) -> str:
     """One line about a replay that did what was recorded."""
     rest = "" if result.complete else " (the recording was cut short; this is all that it holds)"
-    return f"identical: {result.path}, {result.steps:,} steps, {result.events:,} events{rest}"
+    return f"identical: {shown(result.path)}, {result.steps:,} steps, {result.events:,} events{rest}"

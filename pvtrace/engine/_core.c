@@ -14,6 +14,9 @@ typedef struct {
 static PyObject *page_fault; /* pvtrace.x86.view.PageFault */
 static PyObject *engine_error; /* pvtrace.model.errors.EngineError */
 
+enum { ATTRIBUTES = 0x00f0ff00 }; /* of a descriptor's second doubleword; Unicorn keeps all of it */
+enum { DEFAULT_CODE_BUFFER = 64 << 20 }; /* bytes */
+
 #define CORE(self) (&((CoreObject *)(self))->c)
 
 /* ------------------------------------------------------------------ construction */
@@ -60,8 +63,8 @@ static int core_init(PyObject *self, PyObject *args, PyObject *kwargs)
     const char *wrong = unicorn_load(library);
     if (!wrong && !failed(uc.open(UC_ARCH_X86, UC_MODE_32, &c->engine))) {
         uc.ctl(c->engine, UC_CTL_WRITE(UC_CTL_CPU_MODEL, 1), UC_CPU_X86_QEMU32);
-        if (code_buffer)
-            uc.ctl(c->engine, UC_CTL_WRITE(UC_CTL_TCG_BUFFER_SIZE, 1), code_buffer);
+        c->code_size = code_buffer ? code_buffer : DEFAULT_CODE_BUFFER;
+        uc.ctl(c->engine, UC_CTL_WRITE(UC_CTL_TCG_BUFFER_SIZE, 1), (uint32_t)c->code_size);
         wrong = unicorn_check(c->engine);
     }
     if (wrong)
@@ -174,7 +177,7 @@ static PyObject *core_segment(PyObject *self, PyObject *arg)
     env_segment *s = segment(CORE(self)->env, PyLong_AsLong(arg));
     if (!s)
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no such segment register");
-    return Py_BuildValue("IIII", s->selector, (uint32_t)s->base, s->limit, s->flags);
+    return Py_BuildValue("IIII", s->selector, (uint32_t)s->base, s->limit, s->flags & ATTRIBUTES);
 }
 
 static PyObject *core_set_segment(PyObject *self, PyObject *args)
@@ -525,6 +528,7 @@ static PyObject *core_save(PyObject *self, PyObject *none)
     for (int i = 0; i < 10; i++) {
         s.segments[i] = *segment(c->env, i);
         s.segments[i].pad = 0;
+        s.segments[i].flags &= ATTRIBUTES;
     }
     for (int i = 0; i < 5; i++)
         s.crs[i] = (uint32_t)c->env->cr[i];

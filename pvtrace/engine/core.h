@@ -10,7 +10,7 @@
 
 #include "unicorn_abi.h"
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, LONGEST_INSTRUCTION = 15 };
 
 /* What is known of a frame of guest memory. All but F_DIRTY and F_ROM are caches of what Unicorn holds. */
 enum {
@@ -36,6 +36,7 @@ struct block {
     int32_t cost; /* what the callback subtracts: n, or more than any budget if the block needs a look first */
     int32_t n;    /* instructions in the block */
     int32_t runnable; /* instructions from its start that may run unlooked-at */
+    bool intercepted, fragile; /* its first instruction; see what_it_is() */
     translation_block *tb; /* NULL: not yet executed */
 };
 
@@ -73,6 +74,7 @@ struct core {
     uint32_t address;
     uint64_t physical;
     struct refusal refusal;
+    uint32_t flags_before; /* of the fragile instruction that is running */
     bool prefetched; /* prefetched_page was entered into the TLB for translation only, ahead of EIP */
     uint32_t prefetched_page;
 
@@ -86,6 +88,8 @@ struct core {
 
     struct block *pool;
     uint32_t pool_used;
+    uint64_t code_size; /* of Unicorn's buffer for translated code */
+    uint8_t *code_start; /* lowest address seen there */
     bool flush_code;
     void **block_user_data; /* where Unicorn takes the record of the next translation from */
 

@@ -95,19 +95,37 @@ static uint8_t code_byte(const struct core *c, const translation_block *tb, uint
     return page == UINT64_MAX || page >= c->ram_size ? 0 : c->ram[page + (pc & 0xfff)];
 }
 
-static bool intercepted(const struct core *c, const translation_block *tb, uint32_t pc)
+enum nature { ORDINARY, INTERCEPTED, FRAGILE };
+
+/* What is to be done about the instruction at `pc`.
+ *
+ * FRAGILE are those whose flags Unicorn gets wrong (all found by comparing with single steps):
+ *  - LOOPE and LOOPNE that end with ECX = 0 leave the flags of the block's start;
+ *  - SETcc, RCL and RCR with a memory operand have changed the flags when their store is refused;
+ *  - CMPXCHG8B computes them by the rule of an earlier instruction than the last.
+ * They begin a block, with the flags computed and remembered. */
+static enum nature what_it_is(const struct core *c, const translation_block *tb, uint32_t pc)
 {
     int i = 0;
-    while (i < 14 && is_prefix(code_byte(c, tb, pc)))
+    while (i < LONGEST_INSTRUCTION - 1 && is_prefix(code_byte(c, tb, pc)))
         pc++, i++;
-    uint8_t opcode = code_byte(c, tb, pc), rule;
-    if (opcode == 0x0f)
-        rule = c->intercept_two[code_byte(c, tb, ++pc)];
-    else
+    uint8_t opcode = code_byte(c, tb, pc), rule, modrm;
+    if (opcode == 0x0f) {
+        opcode = code_byte(c, tb, ++pc);
+        rule = c->intercept_two[opcode];
+        modrm = code_byte(c, tb, pc + 1);
+        if (modrm < 0xc0 && ((opcode & 0xf0) == 0x90 || (opcode == 0xc7 && (modrm >> 3 & 7) == 1)))
+            return FRAGILE;
+    } else {
         rule = c->intercept_one[opcode];
+        modrm = code_byte(c, tb, pc + 1);
+        bool shifts = (opcode & 0xfc) == 0xd0 || (opcode & 0xfe) == 0xc0;
+        if ((opcode & 0xfe) == 0xe0 || (shifts && modrm < 0xc0 && (modrm & 0x30) == 0x10))
+            return FRAGILE;
+    }
     if (rule == 0 || rule == 255)
-        return rule;
-    return rule >> (code_byte(c, tb, pc + 1) >> 3 & 7) & 1;
+        return rule ? INTERCEPTED : ORDINARY;
+    return rule >> (modrm >> 3 & 7) & 1 ? INTERCEPTED : ORDINARY;
 }
 
 static bool is_breakpoint(const struct core *c, uint32_t pc)
@@ -120,6 +138,12 @@ static bool is_breakpoint(const struct core *c, uint32_t pc)
 
 static void learn(struct core *c, struct block *b, translation_block *tb)
 {
+    /* Unicorn flushes a full buffer by itself, and then forgets that a store into its own block is to be restarted, or
+     * that we asked for a block of k instructions: never let it get that far. */
+    if (!c->code_start || tb->tc.ptr < c->code_start)
+        c->code_start = tb->tc.ptr;
+    if ((uint64_t)(tb->tc.ptr - c->code_start) > c->code_size - c->code_size / 4)
+        c->flush_code = true;
     b->tb = tb;
     b->n = tb->icount;
     b->runnable = b->n;
@@ -129,13 +153,25 @@ static void learn(struct core *c, struct block *b, translation_block *tb)
     uint32_t second_page = (uint32_t)((tb->pc & ~(uint64_t)0xfff) + PAGE);
     for (int i = 0; i < b->n; i++) {
         uint32_t next = i + 1 < b->n ? next_instruction(&w) : (uint32_t)(tb->pc + tb->size);
-        if (intercepted(c, tb, pc) || is_breakpoint(c, pc) || (crosses && next - (uint32_t)tb->pc > second_page - (uint32_t)tb->pc)) {
+        enum nature nature = what_it_is(c, tb, pc);
+        if (next - pc > LONGEST_INSTRUCTION)
+            nature = ORDINARY; /* Unicorn raises #GP */
+        if (i == 0) {
+            b->fragile = nature == FRAGILE;
+            b->intercepted = nature == INTERCEPTED;
+        }
+        bool beyond = crosses && next - (uint32_t)tb->pc > second_page - (uint32_t)tb->pc;
+        if (nature == INTERCEPTED || beyond || is_breakpoint(c, pc)) {
             b->runnable = i;
+            break;
+        }
+        if (nature == FRAGILE) {
+            b->runnable = i ? i : 1;
             break;
         }
         pc = next;
     }
-    bool whole = b->runnable == b->n && (tb->cflags & CF_COUNT_MASK) != 1;
+    bool whole = b->runnable == b->n && (tb->cflags & CF_COUNT_MASK) != 1 && !b->fragile;
     b->cost = whole ? b->n : LOOK;
 }
 
@@ -180,6 +216,34 @@ static void run_first(struct core *c, int k)
     uc.loop_exit(c->cpu);
 }
 
+enum { CC_OP_EFLAGS = 1, ARITHMETIC_FLAGS = 0x8d5 };
+
+/* Unicorn keeps the flags as the operands of the instruction that set them: compute and remember them. */
+static void settle_flags(struct core *c)
+{
+    uint64_t flags = 0;
+    uc.reg_read(c->engine, UC_X86_REG_EFLAGS, &flags);
+    c->flags_before = (uint32_t)flags & ARITHMETIC_FLAGS;
+    c->env->cc_src = c->flags_before;
+    c->env->cc_op = CC_OP_EFLAGS;
+}
+
+/* The instruction at `pc` of the current block did not complete: take back what was counted for it and for those behind
+ * it, and what it did to the flags. */
+static void take_back(struct core *c, uint32_t pc)
+{
+    if (!current)
+        return;
+    int done = index_of(current->tb, pc);
+    if (done < 0)
+        return;
+    budget += current->n - done;
+    if (current->fragile) {
+        c->env->cc_src = c->flags_before;
+        c->env->cc_op = CC_OP_EFLAGS;
+    }
+}
+
 static void look_at(struct block *b, uint32_t pc, uintptr_t host)
 {
     struct core *c = running;
@@ -196,9 +260,7 @@ static void look_at(struct block *b, uint32_t pc, uintptr_t host)
     translation_block *tb = b->tb;
     bool single = (tb->cflags & CF_COUNT_MASK) == 1;
     if (single && c->asked != 1 && current) { /* QEMU restarts a store into its own block */
-        int done = index_of(current->tb, pc);
-        if (done >= 0)
-            budget += current->n - done;
+        take_back(c, pc);
         c->restarts++;
     }
     c->asked = c->tries = 0;
@@ -221,11 +283,11 @@ static void look_at(struct block *b, uint32_t pc, uintptr_t host)
             stop(c, EXIT_BREAK);
             return;
         }
-        if (intercepted(c, tb, (uint32_t)tb->pc) && !(c->mode & MODE_NATIVE)) {
+        if (b->intercepted && !(c->mode & MODE_NATIVE)) {
             stop(c, EXIT_INTERCEPT);
             return;
         }
-        if (single && crosses) { /* now the second page is really executed */
+        if (b->n == 1 && crosses) { /* now the second page is really executed */
             struct walk w;
             mmu_walk(c, (uint32_t)((tb->pc & ~(uint64_t)0xfff) + PAGE), FETCH, (c->env->hflags & HF_CPL) == 3,
                      WALK_MARK, &w);
@@ -238,6 +300,8 @@ static void look_at(struct block *b, uint32_t pc, uintptr_t host)
         run_first(c, limit);
     budget -= b->n;
     current = b;
+    if (b->fragile)
+        settle_flags(c);
 }
 
 /* ------------------------------------------------------------------ exceptions */
@@ -266,14 +330,10 @@ bool counter_undefined(uc_engine *engine, void *core)
 
 /* ------------------------------------------------------------------ the run loop */
 
-/* The instruction at EIP did not complete: take back what its block counted for it and for those behind it. */
+/* The instruction at EIP did not complete. */
 static void give_back(struct core *c)
 {
-    if (!current)
-        return;
-    int done = index_of(current->tb, (uint32_t)(c->env->eip + c->env->segs[1].base));
-    if (done >= 0)
-        budget += current->n - done;
+    take_back(c, (uint32_t)(c->env->eip + c->env->segs[1].base));
     current = NULL;
 }
 
@@ -336,8 +396,10 @@ static enum exit_code refused(struct core *c)
 static enum exit_code go(struct core *c)
 {
     for (;;) {
-        if (c->flush_code)
+        if (c->flush_code) {
             counter_flush_code(c);
+            current = NULL;
+        }
         c->stop = EXIT_NONE;
         c->refusal.why = REFUSED_NOTHING;
         int error = uc.emu_start(c->engine, (uint32_t)c->env->eip, 0, 0, 0);

@@ -207,29 +207,35 @@ bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *out, 
         c->prefetched = true;
         c->prefetched_page = linear;
     }
-    unsigned how = ahead ? WALK_CACHE : WALK_CACHE | WALK_MARK;
-    bool present = mmu_walk(c, linear, access, user, how, &w);
+    bool present = mmu_walk(c, linear, access, user, WALK_CACHE, &w);
     if (!present && user && w.error & E_PRESENT && access != FETCH &&
-        (in_table(linear, &c->env->gdt) || in_table(linear, &c->env->ldt)) && reads_descriptors(c))
-        present = mmu_walk(c, linear, access, false, how, &w);
+        (in_table(linear, &c->env->gdt) || in_table(linear, &c->env->ldt)) && reads_descriptors(c)) {
+        user = false;
+        present = mmu_walk(c, linear, access, user, WALK_CACHE, &w);
+    }
     if (!present)
         return refuse(c, REFUSED_PAGING, type, linear, w.error, 0);
 
+    /* What is refused here is run again in another mode, and must not find its own accessed and dirty bits. */
     uint64_t physical = w.physical & ~(uint64_t)0xfff;
-    if (physical >= c->ram_size || (access == WRITE && c->frames[physical >> 12] & F_ROM)) {
-        if (!(c->mode & MODE_MMIO) || access == FETCH)
-            return refuse(c, REFUSED_MMIO, type, linear, 0, physical);
+    bool rom = physical < c->ram_size && c->frames[physical >> 12] & F_ROM;
+    bool device = physical >= c->ram_size || (access == WRITE && rom);
+    if (device && (!(c->mode & MODE_MMIO) || access == FETCH))
+        return refuse(c, REFUSED_MMIO, type, linear, 0, physical);
+    if (!device && access == WRITE && c->frames[physical >> 12] & F_TABLE && !(c->mode & MODE_TABLE))
+        return refuse(c, REFUSED_TABLE, type, linear, 0, physical);
+
+    unsigned how = ahead ? WALK_CACHE : WALK_CACHE | WALK_MARK;
+    mmu_walk(c, linear, access, user, how, &w);
+    if (device) {
         out->paddr = 1ull << 32; /* the scratch page */
         out->perms = UC_PROT_READ | UC_PROT_WRITE;
         return true;
     }
     uint32_t frame = (uint32_t)(physical >> 12);
     uint8_t *flags = &c->frames[frame];
-    if (access == WRITE) {
-        if (*flags & F_TABLE && !(c->mode & MODE_TABLE))
-            return refuse(c, REFUSED_TABLE, type, linear, 0, physical);
+    if (access == WRITE)
         *flags |= F_DIRTY;
-    }
     if (access == FETCH && !(*flags & F_FETCHED)) {
         mmu_flush(c); /* no fast store may remain to a frame that becomes code */
         *flags |= F_FETCHED;
@@ -248,6 +254,10 @@ bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *out, 
 
 void mmu_flush(struct core *c)
 {
+    /* Unicorn halves a TLB that was little used for 100 ms of the host's time. Ours is emptied often, so it would become
+     * far too small for the next loop over much memory: keep that window from ever ending. */
+    for (size_t mode = 0; mode < MMU_MODES; mode++)
+        *(int64_t *)field(c->cpu, CPU_TLB_DESC + mode * TLB_DESC_SIZE + TLB_WINDOW_BEGIN) = INT64_MAX / 2;
     uc.tlb_flush(c->cpu);
     for (uint32_t i = 0; i < c->ntables; i++)
         c->frames[c->tables[i]] &= (uint8_t)~F_TABLE;

@@ -90,6 +90,9 @@ const char *unicorn_check(uc_engine *engine)
         what = "debug registers";
     else if (*(int32_t *)field(env, ENV_OLD_EXCEPTION) != -1)
         what = "old_exception";
+    for (int mode = 0; !what && mode < MMU_MODES; mode++)
+        if (*(uint64_t *)field(cpu, CPU_TLB_FAST + (size_t)mode * TLB_FAST_SIZE) != TLB_INITIAL_MASK)
+            what = "TLB";
     env->regs[0] = 0;
     if (what) {
         snprintf(sentence, sizeof sentence, "this Unicorn library keeps its %s elsewhere than version 2.1.4 does", what);

@@ -72,6 +72,13 @@ enum {
 /* ---- CPUState */
 #define CPU_CFLAGS_NEXT_TB 0x18 /* uint32_t; -1 = none */
 #define CPU_ENV_PTR 0x128       /* CPUX86State * */
+#define CPU_TLB_DESC 0x81e0     /* CPUTLBDesc[MMU_MODES] */
+#define TLB_DESC_SIZE 696
+#define TLB_WINDOW_BEGIN 16     /* int64_t, ns of the host */
+#define CPU_TLB_FAST 0x8a10     /* CPUTLBDescFast[MMU_MODES]: mask, table */
+#define TLB_FAST_SIZE 16
+#define TLB_INITIAL_MASK (255u << 6)
+enum { MMU_MODES = 3 };
 
 /* ---- struct uc_struct */
 #define UC_CPU 0x1b8             /* CPUState * */

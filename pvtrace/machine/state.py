@@ -15,6 +15,7 @@ from pvtrace.machine.cpu import Cpu
 from pvtrace.model.errors import TraceError
 from pvtrace.model.registers import Seg
 from pvtrace.model.step import Step
+from pvtrace.model.stops import Stop, Why
 from pvtrace.vmi.state import Alarm, LinearMapping, VmiState
 from pvtrace.x86.state import System
 from rom.abi import Generation
@@ -69,10 +70,11 @@ def load(machine: "Machine", saved: bytes, pages: dict[int, bytes]) -> None:
         machine.clock = Clock(**{**ours["clock"], "base_step": Step(ours["clock"]["base_step"])})
         machine.journal.load(ours["journal"])
         machine.platform.bus.load(ours["devices"])
+        ended = ours["ended"] and (Why(ours["ended"][0]), *ours["ended"][1:])
     except (ValueError, KeyError, TypeError) as error:
         raise TraceError(f"the trace holds a machine state that cannot be understood ({error})") from None
     machine.cpu.load(saved[4 : 4 + size], pages)
-    machine.ended = None
+    machine.ended = ended and Stop(machine.cpu.steps, *ended)
 
 
 def digests(machine: "Machine") -> dict[str, bytes]:

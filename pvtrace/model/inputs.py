@@ -18,7 +18,7 @@ class InputKind(IntEnum):
     CONSOLE = 1  # bytes arrived at the serial console
     WALLCLOCK = 2  # value: nanoseconds since 1970-01-01 UTC, asked for by the guest (host clock only)
     CLOCK = 3  # value: the virtual time in ticks that the host's clock has reached (host clock only)
-    WAKE = 4  # value: ticks at which a halted machine was woken from outside
+    WAKE = 4  # value: ticks at which a halted machine was woken from outside; data: see tape.recording
 
 
 INPUT_DOC = {

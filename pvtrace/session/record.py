@@ -124,6 +124,7 @@ class _Recording:
 
     def _run(self) -> Stop:
         machine = self._machine
+        machine.run(machine.step)
         while True:
             if machine.step >= self._next_checkpoint:
                 self._writer.checkpoint(machine.snapshot())

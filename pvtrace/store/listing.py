@@ -89,11 +89,11 @@ def _counted(trace: TraceReader, column: str, selection: Selection) -> list[Coun
 def _numbers(trace: TraceReader, selection: Selection) -> range:
     """The numbers of the events of those steps. Events are numbered in the order of their steps."""
 
-    def step(number: int) -> int:
+    def step(number: int) -> Step:
         rows = trace.rows("SELECT step FROM event WHERE seq = ?", (number,))
         if not rows:
             raise TraceError(f"{trace.path} is damaged: event {number} is missing")
-        return int(rows[0][0])
+        return Step(rows[0][0])
 
     every = range(trace.progress().mark.events)
     start = bisect_left(every, selection.since, key=step) if selection.since != RESET else 0

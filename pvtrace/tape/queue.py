@@ -18,6 +18,8 @@ class InputQueue:
         self._rest = iter(inputs)
         self._next = next(self._rest, None)
         self.handed_out = 0
+        self._halted: Step | None = None
+        self._unanswered = 0
 
     def due(self, step: Step) -> Step:
         item = self._current(step)
@@ -32,19 +34,25 @@ class InputQueue:
             items.append(self._pop(item))
         return items
 
-    def asked(self, step: Step, kind: InputKind) -> Input | None:
-        """The next input if it is of that kind and step."""
+    def idle(self, step: Step) -> Input | None:
+        """What ends the halt, if it is this question that was answered (see tape.recording)."""
+        if step != self._halted:
+            self._halted, self._unanswered = step, 0
         item = self._current(step)
-        if item is None or item.step != step or item.kind is not kind:
+        if item is None or item.step != step or item.kind is not InputKind.WAKE:
             return None
+        if self._unanswered < int(item.data or b"0"):
+            self._unanswered += 1
+            return None
+        self._halted = None
         return self._pop(item)
 
     def read(self, step: Step, kind: InputKind) -> Input:
-        item = self.asked(step, kind)
-        if item is None:
+        item = self._current(step)
+        if item is None or item.step != step or item.kind is not kind:
             wanted = "no further input" if self._next is None else input_words(self._next)
             raise Diverged(step, wanted, f"ask for {kind.name.lower()}")
-        return item
+        return self._pop(item)
 
     def assert_exhausted(self, step: Step) -> None:
         """Raises Diverged if an input at or before `step` was not taken."""

@@ -1,6 +1,7 @@
 """The tape of a recording: asks the outside world and keeps all that it says, and all that the machine does."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pvtrace.model.events import Event
@@ -32,6 +33,8 @@ class RecordingTape:
         self._outside = outside
         self._observer = observer
         self._taken: Step | None = None
+        self._halted: Step | None = None
+        self._unanswered = 0
 
     def read(self, step: Step, kind: InputKind) -> Input:
         return self._kept(self._outside.read(step, kind))
@@ -51,10 +54,17 @@ class RecordingTape:
         return [self._kept(item) for item in self._outside.take(step)]
 
     def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:
+        """A halt may ask several times at one step, while alarms pass that wake nobody. The log then has to tell which
+        question was answered: the number of those before, since the last answer, is the input's data in digits."""
+        if step != self._halted:
+            self._halted, self._unanswered = step, 0
         item = self._outside.idle(step, now, alarm)
         if item is None:
+            self._unanswered += 1
             return None
-        self._taken = None
+        if self._unanswered:
+            item = replace(item, data=b"%d" % self._unanswered)
+        self._taken, self._halted = None, None
         return self._kept(item)
 
     def saw(self, event: Event) -> None:

@@ -76,7 +76,7 @@ class ReplayingTape:
 
     def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:
         del now, alarm  # the record alone decides
-        item = self._inputs.asked(step, InputKind.WAKE)
+        item = self._inputs.idle(step)
         return None if item is None else self._taken(item)
 
     def saw(self, event: Event) -> None:

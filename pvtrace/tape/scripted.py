@@ -27,7 +27,7 @@ class ScriptedTape:
 
     def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:
         del now, alarm  # the script alone decides
-        return self._inputs.asked(step, InputKind.WAKE)
+        return self._inputs.idle(step)
 
     def saw(self, event: Event) -> None:
         self.events.append(event)

@@ -66,6 +66,8 @@ def _string(call: Call, view: View, width: int, index: Gpr, transfer: Callable[[
 
 def _check_store(view: View, address: int, width: int) -> None:
     """Raise the page fault of a store before the device is read: what a device has given cannot be put back."""
+    if view.writable(address, width):
+        return
     for byte in range(address, address + width):
         if not view.writable(byte & MASK32, 1):
             try:

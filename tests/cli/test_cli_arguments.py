@@ -44,6 +44,12 @@ def test_what_is_no_count_is_refused(text: str) -> None:
         Count().convert(text, None, None)
 
 
+def test_a_count_may_have_a_least_value() -> None:
+    assert Count(least=1).convert("1", None, None) == 1
+    with pytest.raises(click.BadParameter, match="the least is 1"):
+        Count(least=1).convert("0", None, None)
+
+
 @pytest.mark.parametrize(("text", "value"), [("0x100000", 0x100000), ("C0101234", 0xC0101234), ("0", 0)])
 def test_addresses(text: str, value: int) -> None:
     assert Address().convert(text, None, None) == value

@@ -33,6 +33,11 @@ def test_without_a_name_the_newest_recording_here_is_taken(pvtrace: Pvtrace, rec
     assert pvtrace("replay").stdout.startswith("identical: new.pvt,")
     assert json.loads(pvtrace("info", "--json").stdout)["path"] == "new.pvt"
     assert pvtrace("events").returncode == 0
+    assert (
+        pvtrace("-v", "info").stderr
+        == pvtrace("info", "-v").stderr
+        == "pvtrace: the newest recording here is new.pvt\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["replay", "info", "events"])

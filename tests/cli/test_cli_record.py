@@ -27,7 +27,7 @@ def steps(trace: Path) -> int:
 
 
 def test_a_guest_that_ends_well(pvtrace: Pvtrace, guest: Guest, tmp_path: Path) -> None:
-    done = pvtrace("record", guest(EXIT_0))
+    done = pvtrace("record", guest(EXIT_0), "--vmi", "none")
     assert done.returncode == 0
     assert done.stdout == ""
     assert "recorded guest.pvt: 2 steps" in done.stderr
@@ -57,7 +57,7 @@ def test_only_force_overwrites(pvtrace: Pvtrace, guest: Guest, tmp_path: Path) -
     assert refused.returncode == 2
     assert refused.stderr.startswith("pvtrace: kept.pvt exists")
     assert (tmp_path / "kept.pvt").read_text() == "kept"
-    assert pvtrace("record", guest(EXIT_0), "-o", "kept.pvt", "--force").returncode == 0
+    assert pvtrace("record", guest(EXIT_0), "-o", "kept.pvt", "--force", "--vmi", "none").returncode == 0
     assert steps(tmp_path / "kept.pvt") == 2
 
 
@@ -65,7 +65,7 @@ def test_only_force_overwrites(pvtrace: Pvtrace, guest: Guest, tmp_path: Path) -
 def test_a_guest_that_fails_is_recorded(
     pvtrace: Pvtrace, guest: Guest, tmp_path: Path, code: bytes, words: str
 ) -> None:
-    done = pvtrace("-q", "record", guest(code))
+    done = pvtrace("-q", "record", guest(code), "--vmi", "none")
     assert done.returncode == 1
     assert done.stderr.startswith("pvtrace: the guest failed at step 2: " + words)
     assert done.stderr.count("\n") == 1
@@ -86,7 +86,7 @@ def test_a_time_out_is_exit_code_124(pvtrace: Pvtrace, guest: Guest) -> None:
 
 
 def test_ctrl_c_is_exit_code_130_and_keeps_what_ran(guest: Guest, pvtrace: Pvtrace, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pvtrace", "record", guest(FOR_EVER), "--console", "null"]
+    command = [sys.executable, "-m", "pvtrace", "record", str(guest(FOR_EVER)), "--console", "null"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     trace = tmp_path / "guest.pvt"
     while not trace.exists():

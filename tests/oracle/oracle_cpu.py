@@ -1,9 +1,9 @@
 """The slow engine: stock Unicorn with its own MMU, one instruction at a time, nothing cached from one to the next.
 
-It exists to be compared with. Before each instruction the translated code and the TLB are dropped, and the block is cut
-behind the instruction; so there is no stale translation, no prefetched page and no counting of blocks, and every rule
-of pvtrace.model.step is one visible statement here. Only what Unicorn cannot do by its public interface (CPL, error
-code, the never cleared old_exception) goes through its CPU state.
+It exists to be compared with. Before each instruction the translated code and the TLB are dropped, and the block holds
+this one instruction; so there is no stale translation, no prefetched page, no restart of self-modifying code and no
+counting of blocks, and every rule of pvtrace.model.step is one visible statement here. Only what Unicorn cannot do by
+its public interface (CPL, error code, the never cleared old_exception, one instruction) goes through its state.
 """
 
 import ctypes
@@ -27,6 +27,8 @@ MASK: Final = 0xFFFFFFFF
 _PREFIXES: Final = frozenset(b"\x66\x67\x2e\x36\x3e\x26\x64\x65\xf0\xf2\xf3")
 _VM: Final = 1 << 17
 _INHIBIT: Final = 1 << 3
+_ARITHMETIC: Final = 0x8D5
+_TRAP: Final = 1
 _CPL: Final = 3
 
 
@@ -47,7 +49,9 @@ class _Env(ctypes.Structure):
         ("regs", ctypes.c_uint64 * 16),
         ("eip", ctypes.c_uint64),
         ("eflags", ctypes.c_uint64),
-        ("cc", ctypes.c_uint64 * 3),
+        ("cc_dst", ctypes.c_uint64),
+        ("cc_src", ctypes.c_uint64),
+        ("cc_src2", ctypes.c_uint64),
         ("cc_op", ctypes.c_uint32),
         ("df", ctypes.c_int32),
         ("hflags", ctypes.c_uint32),
@@ -97,11 +101,12 @@ class OracleCpu:
 
     def __init__(self, ram: int) -> None:
         self.ram = ram
-        self.memory = (ctypes.c_uint8 * ram)()
+        buffer = (ctypes.c_uint8 * ram)()
+        self.memory = memoryview(buffer).cast("B")
         self.uc = uc = unicorn.Uc(
             unicorn_const.UC_ARCH_X86, unicorn_const.UC_MODE_32, cpu=x86_const.UC_CPU_X86_QEMU32
         )
-        uc.mem_map_ptr(0, ram, unicorn_const.UC_PROT_ALL, ctypes.addressof(self.memory))
+        uc.mem_map_ptr(0, ram, unicorn_const.UC_PROT_ALL, ctypes.addressof(buffer))
         uc.ctl_exits_enabled(True)
         uc.reg_write(x86_const.UC_X86_REG_EAX, 0x1BADB002)
         cpu = ctypes.c_uint64.from_address(uc._uch.value + 0x1B8).value
@@ -115,26 +120,22 @@ class OracleCpu:
         self._decoders = {
             mode: capstone.Cs(capstone.CS_ARCH_X86, mode) for mode in (capstone.CS_MODE_16, capstone.CS_MODE_32)
         }
-        for decoder in self._decoders.values():
-            decoder.detail = True
         self._steps = 0
         self._cr2 = 0
         self._nxe = False
-        self._begun: tuple[int, ...] | None = None
-        self._jumps = False
+        self._next_block = ctypes.c_uint32.from_address(cpu + 0x18)  # cflags_next_tb: its size
+        self._exit_now = ctypes.c_uint32.from_address(cpu + 0x81B8)  # tcg_exit_req
+        self._exit_at_block = ctypes.c_uint32.from_address(cpu + 0x8A40)  # icount_decr
         self._fault: tuple[int, int | None, int | None] | None = None
         self._recogniser = _Recogniser(self)
 
     # ------------------------------------------------------------------ one instruction
 
-    def _before(self, _uc: object, address: int, _size: int, _data: object) -> None:
-        """Called before each instruction. A second call is the end of ours, unless a store into its own bytes made QEMU
-        begin it again: then nothing has changed yet. (A jump to itself changes nothing either, and is complete.)"""
-        now = (address, *self.env.regs[:8])
-        if self._begun is None:
-            self._begun = now
-        elif self._jumps or now != self._begun:
-            self.uc.emu_stop()
+    def _before(self, uc: unicorn.Uc, _address: int, _size: int, _data: object) -> None:
+        """Called before the instruction: stop behind it. (uc_emu_stop alone would stop here, before it; what is left of
+        it ends Unicorn's loop before the next block is even looked up.)"""
+        uc.emu_stop()
+        self._exit_now.value = self._exit_at_block.value = 0
 
     def _raised(self, _uc: object, vector: int, _data: object) -> None:
         self.env.old_exception = -1
@@ -164,18 +165,21 @@ class OracleCpu:
 
     def _fetch(self) -> bytes:
         """What can be fetched at EIP, at most 15 bytes, without marking a page."""
-        code = b""
-        for offset in range(LONGEST):
-            found = self._translate(self._linear_eip() + offset, Access.FETCH, self.cpl == 3, mark=False)
+        start, code = self._linear_eip(), b""
+        while len(code) < LONGEST:
+            at = (start + len(code)) & MASK
+            found = self._translate(at, Access.FETCH, self.cpl == 3, mark=False)
             if isinstance(found, int) or found.physical >= self.ram:
                 break
-            code += bytes((self.memory[found.physical],))
+            size = min(LONGEST - len(code), PAGE - at % PAGE)
+            code += bytes(self.memory[found.physical : found.physical + size])
         return code
 
-    def _decoded(self, code: bytes) -> capstone.CsInsn | None:
+    def _complete(self, code: bytes) -> bool:
+        """Whether all of the instruction can be fetched."""
         big = self.env.segs[1].flags & 0x400000 and not self.env.eflags & _VM
         decoder = self._decoders[capstone.CS_MODE_32 if big else capstone.CS_MODE_16]
-        return next(iter(decoder.disasm(code, self._linear_eip(), 1)), None)
+        return len(code) == LONGEST or any(True for _ in decoder.disasm(code, self._linear_eip(), 1))
 
     @staticmethod
     def _intercepted(code: bytes) -> bool:
@@ -191,43 +195,34 @@ class OracleCpu:
 
     def _one(self, native: bool = False) -> Exit | NoMemory | None:
         code = self._fetch()
-        instruction = self._decoded(code)
-        complete = instruction is not None or len(code) == LONGEST
-        if not native and complete and self._intercepted(code):
+        if not native and self._intercepted(code) and self._complete(code):
             self._translate(self._linear_eip(), Access.FETCH, self.cpl == 3, mark=True)
             self._steps += 1
             return self._recogniser.recognise()
-        return self._emulate(instruction)
+        return self._emulate()
 
-    def _emulate(self, instruction: capstone.CsInsn | None) -> Exit | NoMemory | None:
-        self._begun = self._fault = None
-        self._jumps = instruction is not None and any(
-            instruction.group(group) for group in (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
-        )
-        self.uc.ctl_set_exits([] if instruction is None else [(instruction.address + instruction.size) & MASK])
+    def _emulate(self) -> Exit | NoMemory | None:
+        self._fault = None
         self.uc.ctl_flush_tb()
         self.flush_tlb()
-        # An exit is a HLT to Unicorn and ends the shadow of MOV SS and POP SS; a second such load casts none.
-        shadow = instruction is not None and not self.shadowed and self._loads_ss(instruction)
-        failed = 0
+        self._next_block.value = 1  # instruction
+        start, flags = self.eip, self.eflags
+        self._settle_flags(flags)
         try:
-            self.uc.emu_start(self.eip, 0)
-        except unicorn.UcError as error:
-            failed = error.errno
-        if self._fault is not None:
-            self._steps += 1
-            return Fault(*self._fault)
-        if failed:
+            self.uc.emu_start(start, 0)
+        except unicorn.UcError:
             return NoMemory()
         self._steps += 1
-        if shadow:
-            self.env.hflags |= _INHIBIT
-        return None
+        if self._fault is None:
+            return None
+        if self._fault[0] != _TRAP:
+            self._settle_flags(flags)
+        return Fault(*self._fault)
 
-    @staticmethod
-    def _loads_ss(instruction: capstone.CsInsn) -> bool:
-        code = bytes(instruction.bytes).lstrip(bytes(_PREFIXES))
-        return code[0] == 0x17 or (code[0] == 0x8E and code[1] >> 3 & 7 == Seg.SS)
+    def _settle_flags(self, flags: int) -> None:
+        """No instruction changes the flags and then faults; some of Unicorn's do."""
+        self.env.cc_src = flags & _ARITHMETIC
+        self.env.cc_op = 1  # CC_OP_EFLAGS: they are in cc_src
 
     # ------------------------------------------------------------------ the protocol
 
@@ -368,7 +363,8 @@ class OracleCpu:
         return bytes(self.memory[address : address + size]).ljust(size, b"\xff")
 
     def write_physical(self, address: int, data: bytes) -> None:
-        self.memory[address : address + len(data)] = data[: max(self.ram - address, 0)]
+        data = data[: max(self.ram - address, 0)]
+        self.memory[address : address + len(data)] = data
 
     def peek(self, address: int, size: int) -> bytes:
         data = b""

@@ -78,9 +78,9 @@ def _one_operand(r: Random) -> bytes:
         case 1:
             return bytes((r.choice((0xF6, 0xF7)),)) + operand(r, r.randrange(2, 8))
         case 2:
-            return bytes((r.choice((0xD0, 0xD1, 0xD2, 0xD3)),)) + operand(r, r.choice((0, 1, 4, 5, 6, 7)))
+            return bytes((r.choice((0xD0, 0xD1, 0xD2, 0xD3)),)) + operand(r, r.randrange(8))
         case 3:
-            return bytes((r.choice((0xC0, 0xC1)),)) + operand(r, r.choice((0, 1, 4, 5, 7))) + immediate(r, 1)
+            return bytes((r.choice((0xC0, 0xC1)),)) + operand(r, r.randrange(8)) + immediate(r, 1)
         case 4:
             return bytes((r.choice((0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8B)),)) + operand(r, r.randrange(8))
         case _:
@@ -141,7 +141,7 @@ def _system(r: Random) -> bytes:
         case 4:
             return b"\x0f" + bytes((r.choice((0x02, 0x03)),)) + operand(r, r.randrange(8))
         case 5:
-            return bytes((r.choice((0xC4, 0xC5)),)) + operand(r, r.randrange(8))
+            return bytes((r.choice((0xC4, 0xC5, 0x63)),)) + operand(r, r.randrange(8))
         case 6:
             return bytes((r.choice((0x8C, 0x8E)),)) + operand(r, r.randrange(8))
         case _:
@@ -210,7 +210,7 @@ def guest(r: Random, pieces: tuple[bytes, ...]) -> Guest:
         images=(*page_tables(PAGES, pae), (start, code), (0x20000, r.randbytes(0x2000))),
         eip=start,
         esp=0x30800,
-        ram=1 << 19,
+        ram=1 << 18,
         cpl=r.choice((0, 1, 3, 3)),
         cr0=0x11 | r.choice((0, 1 << 16)) | (PG if r.random() < 0.85 else 0),
         cr3=DIRECTORY,

@@ -102,7 +102,7 @@ class Uart:
                 status |= LineStatus.OVERRUN * state.overrun
                 state.overrun = False
                 self._update()
-                return status
+                return int(status)
             case Register.MSR:
                 modem = self._modem() | state.deltas
                 state.deltas = 0
