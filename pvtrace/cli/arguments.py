@@ -11,6 +11,10 @@ from click.shell_completion import CompletionItem
 
 from pvtrace.model.errors import InputError
 from pvtrace.model.events import KINDS, Kind
+from pvtrace.vmi import steal
+from pvtrace.vmi.steal import Steal
+from pvtrace.x86 import latitude
+from pvtrace.x86.latitude import Latitude
 from rom.abi import CALLS, Generation, calls, unified
 
 logger = logging.getLogger(__name__)
@@ -149,6 +153,43 @@ class Kinds(click.ParamType[frozenset[Kind]]):
         del ctx, param
         before, comma, last = incomplete.rpartition(",")
         return [CompletionItem(f"{before}{comma}{word}") for word in _words() if word.startswith(last)]
+
+
+class Ends(click.ParamType[Latitude]):
+    """Where the proposal leaves freedom: NAME=kind or NAME=harsh, with commas between; see x86.latitude."""
+
+    name = "latitude"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Latitude:
+        if isinstance(value, Latitude):
+            return value
+        try:
+            pairs = [item.split("=", 1) for item in value.split(",")]
+            if any(len(pair) != 2 for pair in pairs):
+                raise ValueError(f"{value!r} names no end; write NAME={latitude.KIND} or NAME={latitude.HARSH}")
+            return latitude.chosen(dict(pairs))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del ctx, param
+        before, comma, last = incomplete.rpartition(",")
+        ends = [f"{name}={end}" for name in (latitude.ALL, *latitude.NAMES) for end in (latitude.KIND, latitude.HARSH)]
+        return [CompletionItem(f"{before}{comma}{end}") for end in ends if end.startswith(last)]
+
+
+class Schedule(click.ParamType[Steal]):
+    """When something else runs: 10ms/100ms, or windows of time; see vmi.steal."""
+
+    name = "schedule"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Steal:
+        if isinstance(value, Steal):
+            return value
+        try:
+            return steal.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _words() -> list[str]:

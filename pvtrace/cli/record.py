@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pvtrace.cli import symbols
-from pvtrace.cli.arguments import Count, Kinds, Size, shown
+from pvtrace.cli.arguments import Address, Count, Ends, Kinds, Schedule, Size, shown
 from pvtrace.cli.exit_codes import GUEST_FAILED, INTERRUPTED, TIMED_OUT, WELL
 from pvtrace.cli.progress import Progress, size
 from pvtrace.cli.voice import quiet, voiced
@@ -21,6 +21,8 @@ from pvtrace.report.table import line
 from pvtrace.session.options import RecordOptions
 from pvtrace.session.record import RecordResult
 from pvtrace.session.record import record as run
+from pvtrace.vmi.steal import NOTHING, Steal
+from pvtrace.x86.latitude import DEFAULT, Latitude
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,15 @@ logger = logging.getLogger(__name__)
 @click.option("--ram", type=Size(), default="64M", show_default=True, help="Memory of the guest.")
 @click.option("--append", default="", metavar="TEXT", help="Command line of the guest.")
 @click.option(
-    "--module", "modules", type=click.Path(path_type=Path), multiple=True, help="Multiboot module; repeatable."
+    "--module",
+    "modules",
+    metavar="'FILE ARGS'",
+    multiple=True,
+    help="Multiboot module, perhaps with arguments; repeatable.",
 )
+@click.option("--initrd", type=click.Path(path_type=Path), help="Initial RAM disk of a Linux kernel.")
+@click.option("--load", type=Address(), help="GUEST is a flat binary: its physical address.")
+@click.option("--entry", type=Address(), help="Its first instruction.  [default: its first byte]")
 @click.option("--until", metavar="STEP|20s|SYMBOL", help="Stop at a step, a virtual time or a function.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds of yours.")
 @click.option(
@@ -50,6 +59,24 @@ logger = logging.getLogger(__name__)
     help="What the guest's time follows: its own steps, or the host's clock.",
 )
 @click.option("--hz", type=click.IntRange(1), default=DEFAULT_HZ, show_default=True, help="Steps per virtual second.")
+@click.option(
+    "--latitude",
+    type=Ends(),
+    metavar="NAME=kind|harsh,...",
+    default=DEFAULT,
+    help="Where VMI leaves freedom: flags, stack32, fault-eip, stack16, iret-fault, defer, all.  "
+    "[default: harsh for the first two]",
+)
+@click.option(
+    "--user-if",
+    type=click.Choice(["ignore", "honour"]),
+    default="ignore",
+    show_default=True,
+    help="What CLI and STI of user code at virtual IOPL 3 do.",
+)
+@click.option(
+    "--steal", type=Schedule(), default=NOTHING, metavar="10ms/100ms", help="Let something else run so long, so often."
+)
 @click.option("--console", default="-", show_default=True, metavar="-|null|FILE", help="The guest's serial console.")
 @click.option(
     "--checkpoint-every", type=Count(least=1), metavar="STEPS", help="Distance of checkpoints.  [default: chosen]"
@@ -65,11 +92,17 @@ def record(
     vmi: str,
     ram: int,
     append: str,
-    modules: tuple[Path, ...],
+    modules: tuple[str, ...],
+    initrd: Path | None,
+    load: int | None,
+    entry: int | None,
     until: str | None,
     timeout: float | None,
     clock: str,
     hz: int,
+    latitude: Latitude,
+    user_if: str,
+    steal: Steal,
     console: str,
     checkpoint_every: int | None,
     max_size: int | None,
@@ -92,10 +125,16 @@ def record(
         ram=ram,
         append=append,
         modules=modules,
+        initrd=initrd,
+        load=load,
+        entry=entry,
         until=until,
         timeout=timeout,
         clock=clock,
         hz=hz,
+        latitude=latitude,
+        user_if=user_if == "honour",
+        steal=steal,
         console=console,
         checkpoint_every=checkpoint_every,
         max_size=max_size,

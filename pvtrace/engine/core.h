@@ -36,7 +36,7 @@ struct block {
     int32_t cost; /* what the callback subtracts: n, or more than any budget if the block needs a look first */
     int32_t n;    /* instructions in the block */
     int32_t runnable; /* instructions from its start that may run unlooked-at */
-    bool intercepted, fragile; /* its first instruction; see what_it_is() */
+    bool intercepted, fragile; /* its first instruction; see enum nature */
     translation_block *tb; /* NULL: not yet executed */
 };
 

@@ -95,37 +95,47 @@ static uint8_t code_byte(const struct core *c, const translation_block *tb, uint
     return page == UINT64_MAX || page >= c->ram_size ? 0 : c->ram[page + (pc & 0xfff)];
 }
 
-enum nature { ORDINARY, INTERCEPTED, FRAGILE };
+/* LEADING and FRAGILE instructions are those with whose flags Unicorn is not exact, each found by comparing with single
+ * steps. A LEADING one must begin a block, for what Unicorn makes of it depends on the instructions in front of it:
+ *  - BT, BTS, BTR, BTC: which values the undefined flags get;
+ *  - LOOPE, LOOPNE: at ECX = 0 the flags are left as they were at the start of the block;
+ *  - CMPXCHG8B computes the flags by the rule of an earlier instruction than the last.
+ * A FRAGILE one has changed the flags when its store is refused: it runs alone, with the flags remembered:
+ *  - SETcc, RCL and RCR with a memory operand. */
+enum nature { ORDINARY, INTERCEPTED, LEADING, FRAGILE };
 
-/* What is to be done about the instruction at `pc`.
- *
- * FRAGILE are those whose flags Unicorn gets wrong (all found by comparing with single steps):
- *  - LOOPE and LOOPNE that end with ECX = 0 leave the flags of the block's start;
- *  - SETcc, RCL and RCR with a memory operand have changed the flags when their store is refused;
- *  - CMPXCHG8B computes them by the rule of an earlier instruction than the last.
- * They begin a block, with the flags computed and remembered. */
-static enum nature what_it_is(const struct core *c, const translation_block *tb, uint32_t pc)
+static enum nature one_byte_nature(uint8_t opcode, uint8_t modrm)
+{
+    bool shift = (opcode & 0xfc) == 0xd0 || (opcode & 0xfe) == 0xc0, through_carry = (modrm & 0x30) == 0x10;
+    if (shift && through_carry && modrm < 0xc0)
+        return FRAGILE;
+    return (opcode & 0xfe) == 0xe0 ? LEADING : ORDINARY;
+}
+
+static enum nature two_byte_nature(uint8_t opcode, uint8_t modrm)
+{
+    switch (opcode) {
+    case 0xa3: case 0xab: case 0xb3: case 0xba: case 0xbb: /* BT and so on */
+    case 0xc7: /* CMPXCHG8B */
+        return LEADING;
+    default: /* SETcc */
+        return (opcode & 0xf0) == 0x90 && modrm < 0xc0 ? FRAGILE : ORDINARY;
+    }
+}
+
+static enum nature nature_of(const struct core *c, const translation_block *tb, uint32_t pc)
 {
     int i = 0;
     while (i < LONGEST_INSTRUCTION - 1 && is_prefix(code_byte(c, tb, pc)))
         pc++, i++;
-    uint8_t opcode = code_byte(c, tb, pc), rule, modrm;
-    if (opcode == 0x0f) {
+    uint8_t opcode = code_byte(c, tb, pc);
+    bool two = opcode == 0x0f;
+    if (two)
         opcode = code_byte(c, tb, ++pc);
-        rule = c->intercept_two[opcode];
-        modrm = code_byte(c, tb, pc + 1);
-        if (modrm < 0xc0 && ((opcode & 0xf0) == 0x90 || (opcode == 0xc7 && (modrm >> 3 & 7) == 1)))
-            return FRAGILE;
-    } else {
-        rule = c->intercept_one[opcode];
-        modrm = code_byte(c, tb, pc + 1);
-        bool shifts = (opcode & 0xfc) == 0xd0 || (opcode & 0xfe) == 0xc0;
-        if ((opcode & 0xfe) == 0xe0 || (shifts && modrm < 0xc0 && (modrm & 0x30) == 0x10))
-            return FRAGILE;
-    }
-    if (rule == 0 || rule == 255)
-        return rule ? INTERCEPTED : ORDINARY;
-    return rule >> (modrm >> 3 & 7) & 1 ? INTERCEPTED : ORDINARY;
+    uint8_t rule = two ? c->intercept_two[opcode] : c->intercept_one[opcode], modrm = code_byte(c, tb, pc + 1);
+    if (rule == 255 || rule >> (modrm >> 3 & 7) & 1)
+        return INTERCEPTED;
+    return two ? two_byte_nature(opcode, modrm) : one_byte_nature(opcode, modrm);
 }
 
 static bool is_breakpoint(const struct core *c, uint32_t pc)
@@ -153,20 +163,20 @@ static void learn(struct core *c, struct block *b, translation_block *tb)
     uint32_t second_page = (uint32_t)((tb->pc & ~(uint64_t)0xfff) + PAGE);
     for (int i = 0; i < b->n; i++) {
         uint32_t next = i + 1 < b->n ? next_instruction(&w) : (uint32_t)(tb->pc + tb->size);
-        enum nature nature = what_it_is(c, tb, pc);
+        enum nature nature = nature_of(c, tb, pc);
         if (next - pc > LONGEST_INSTRUCTION)
             nature = ORDINARY; /* Unicorn raises #GP */
         if (i == 0) {
-            b->fragile = nature == FRAGILE;
             b->intercepted = nature == INTERCEPTED;
+            b->fragile = nature == FRAGILE;
         }
         bool beyond = crosses && next - (uint32_t)tb->pc > second_page - (uint32_t)tb->pc;
-        if (nature == INTERCEPTED || beyond || is_breakpoint(c, pc)) {
+        if (nature == INTERCEPTED || beyond || is_breakpoint(c, pc) || (i > 0 && nature != ORDINARY)) {
             b->runnable = i;
             break;
         }
         if (nature == FRAGILE) {
-            b->runnable = i ? i : 1;
+            b->runnable = 1;
             break;
         }
         pc = next;
@@ -241,6 +251,7 @@ static void take_back(struct core *c, uint32_t pc)
     if (current->fragile) {
         c->env->cc_src = c->flags_before;
         c->env->cc_op = CC_OP_EFLAGS;
+        c->env->eflags = (c->env->eflags & ~(uint64_t)ARITHMETIC_FLAGS) | c->flags_before; /* if Unicorn has returned */
     }
 }
 

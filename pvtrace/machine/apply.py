@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, assert_never
 
-from pvtrace.machine import waiting
+from pvtrace.machine import device_memory, waiting
 from pvtrace.model.events import Kind
-from pvtrace.vmi.effects import SetVmi, VmiEffect, VmiEffects
+from pvtrace.model.registers import Gpr
+from pvtrace.vmi.effects import ReadApic, SetVmi, VmiEffect, VmiEffects, WriteApic
 from pvtrace.x86 import eflags
 from pvtrace.x86.effects import (
     Effect,
@@ -30,7 +31,7 @@ from pvtrace.x86.effects import (
     WriteMemory,
     WritePort,
 )
-from pvtrace.x86.machine_specific import EFER, EFER_NXE
+from pvtrace.x86.machine_specific import EFER, EFER_NXE, apic_base
 from pvtrace.x86.results import Returned
 from pvtrace.x86.state import System
 
@@ -89,6 +90,10 @@ def _apply(machine: "Machine", effect: VmiEffect) -> None:
             cpu.idtr = table
         case FlushTlb():
             cpu.flush_tlb()
+        case ReadApic(register):
+            cpu.set_gpr(Gpr.EAX, device_memory.read_apic(machine, register))
+        case WriteApic(register, value):
+            device_memory.write_apic(machine, register, value)
         case Note(text):
             machine.journal.saw(Kind.NOTE, machine.system, cpu.eip, text)
         case Returned() | Raise() | HaltCpu() | Native() | End():
@@ -114,6 +119,7 @@ def set_system(machine: "Machine", system: System) -> None:
         machine.cpu.hole = system.hole
     if system.msrs != before.msrs:
         machine.cpu.nxe = bool(system.msr(EFER) & EFER_NXE)
+        machine.platform.locate_apic(apic_base(system))
     if system.paravirtual != before.paravirtual:
         _mode_event(machine, mode(machine) ^ PARAVIRTUAL)
 

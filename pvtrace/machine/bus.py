@@ -1,22 +1,14 @@
-"""The I/O port space, and the PC whose devices stand in it.
+"""The I/O port space.
 
 The bus knows which device answers which port, splits accesses that are wider than a device, and gathers the devices'
 state and timers. What a register means is the device's affair; what an access means to the guest is the machine's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from pvtrace.machine.devices.cmos import Cmos
-from pvtrace.machine.devices.debug_console import DebugConsole, DelayPort
-from pvtrace.machine.devices.device import Device, EndRun, State, Timer
-from pvtrace.machine.devices.exit_port import DebugExit, PowerControl
-from pvtrace.machine.devices.keyboard import Keyboard
-from pvtrace.machine.devices.pic import Pic
-from pvtrace.machine.devices.pit import Pit
-from pvtrace.machine.devices.port61 import Port61
-from pvtrace.machine.devices.uart import Uart
+from pvtrace.machine.devices.device import Device, State, Timer
 
 PORTS: Final = 0x10000
 UNKNOWN: Final = "unknown_ports"
@@ -122,68 +114,3 @@ class PortBus:
             return None
         device = self._devices[region.device]
         return (device, region.offset + port - region.port) if width <= device.width else None
-
-
-PC_REGIONS: Final = (
-    Region(0x020, 2, "pic", 0),
-    Region(0x040, 4, "pit"),
-    Region(0x060, 1, "keyboard", 0),
-    Region(0x061, 1, "port61"),
-    Region(0x064, 1, "keyboard", 1),
-    Region(0x070, 2, "cmos"),
-    Region(0x080, 1, "delay"),
-    Region(0x0A0, 2, "pic", 2),
-    Region(0x0E9, 1, "debug_console"),
-    Region(0x0F4, 4, "debug_exit"),
-    Region(0x3F8, 8, "uart"),
-    Region(0x4D0, 2, "pic", 4),
-    Region(0x604, 2, "power"),
-)
-"""The machine's port map."""
-
-TIMER_IRQ: Final = 0
-UART_IRQ: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """The PC's devices: all of them behind `bus`, and the two that the machine has other business with."""
-
-    bus: PortBus
-    pic: Pic
-    uart: Uart
-
-    def next_wake(self, now: int) -> int | None:
-        """When a timer will interrupt a CPU that halts now; None if none runs or its interrupt cannot get through."""
-        return self.bus.next_event(now) if self.pic.admits(TIMER_IRQ) else None
-
-
-def pc_platform(
-    *,
-    hz: int,
-    ram_size: int,
-    wallclock: Callable[[int], int],
-    transmitted: Callable[[int], None],
-    end: EndRun,
-) -> Platform:
-    """A PC in the state that its BIOS leaves: PIC vectors 08h and 70h with masks B8h and 8Eh, PIT at 18.2 Hz.
-
-    `hz`: ticks per second; `ram_size`: bytes; `wallclock`: nanoseconds since 1970 at a time in ticks; `transmitted`:
-    gets each byte written to the console; `end`: called when a device wants the run to end.
-    """
-    pic = Pic.left_by_bios()
-    pit = Pit.left_by_bios(hz, pic.line(TIMER_IRQ))
-    uart = Uart(pic.line(UART_IRQ), transmitted)
-    devices: dict[str, Device] = {
-        "pic": pic,
-        "pit": pit,
-        "keyboard": Keyboard(end),
-        "port61": Port61(pit),
-        "cmos": Cmos(wallclock, ram_size),
-        "delay": DelayPort(),
-        "debug_console": DebugConsole(transmitted),
-        "debug_exit": DebugExit(end),
-        "uart": uart,
-        "power": PowerControl(end),
-    }
-    return Platform(PortBus(devices, PC_REGIONS, timers=(pit,)), pic, uart)

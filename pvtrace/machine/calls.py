@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from pvtrace.machine import entry, waiting
+from pvtrace.machine import deferred, entry, waiting
 from pvtrace.machine.apply import apply
 from pvtrace.model.events import Kind
 from pvtrace.model.exits import Hypercall
 from pvtrace.model.registers import Gpr, Seg
-from pvtrace.vmi.call import Call
+from pvtrace.vmi.call import Call, page_fault
 from pvtrace.vmi.effects import VmiEffects, transfers_control
 from pvtrace.vmi.table import perform
 from pvtrace.x86.effects import End, HaltCpu, Raise
@@ -92,14 +92,14 @@ def hypercall(machine: "Machine", exit_: Hypercall) -> None:
 def _perform(machine: "Machine", entered: _Entry, call: Call) -> None:
     cpu, journal = machine.cpu, machine.journal
     before = journal.flags(machine.system)
+    deferred.before_call(machine, call)
     effects = perform(call, machine.view, machine.vmi)
     try:
         left = apply(machine, effects)
     except PageFault as refused:
-        # A store of the call was refused: the site's instruction would have faulted. Nothing else has happened.
-        cpu.set_gpr(Gpr.ESP, (call.esp + 4) & _MASK)
-        cpu.eip = call.site
-        effects = left = (Raise(PF, refused.error, refused.address),)
+        # A store of the call was refused, and stores come first: nothing else has happened.
+        effects = page_fault(call, machine.view, refused)
+        left = apply(machine, effects)
     if not transfers_control(effects):
         cpu.set_gpr(Gpr.ESP, (cpu.gpr(Gpr.ESP) + 4) & _MASK)
         cpu.eip = call.return_eip

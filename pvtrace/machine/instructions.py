@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from pvtrace.machine import entry, waiting
+from pvtrace.machine import deferred, entry, waiting
 from pvtrace.machine.apply import apply
 from pvtrace.machine.journal import Flags
 from pvtrace.model.events import Attempt, How, Kind
@@ -59,6 +59,7 @@ def port(machine: "Machine", exit_: PortRead | PortWrite) -> None:
 def _perform(machine: "Machine", result: Result, pc: int) -> None:
     before = machine.journal.flags(machine.system)
     trapping = bool(before.real & eflags.TF) and result.mnemonic not in _UNTRAPPED
+    deferred.before_effects(machine, result.effects)
     try:
         left = apply(machine, result.effects)
     except PageFault as refused:
@@ -66,7 +67,9 @@ def _perform(machine: "Machine", result: Result, pc: int) -> None:
         return
     cause = _log(machine, result, pc, before)
     if result.faulted is None:
-        how = _HOW.get(result.mnemonic, How.GUEST_CODE)
+        if result.mnemonic == "IRET":
+            machine.platform.interrupts.returned()
+        how = How.TASK_SWITCH if result.task_switch else _HOW.get(result.mnemonic, How.GUEST_CODE)
         machine.journal.transitions(before, machine.system, pc, how, cause)
     for effect in left:
         match effect:

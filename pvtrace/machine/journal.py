@@ -4,10 +4,12 @@ It decides nothing. What it keeps (counts, open entries, the unfinished console 
 because the events that follow depend on it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pvtrace.machine.cpu import Cpu
+from pvtrace.machine.landmarks import landmark
 from pvtrace.model.events import Event, Kind, pack_flags
 from pvtrace.model.inputs import Tape
 from pvtrace.x86 import eflags
@@ -49,6 +51,7 @@ class Journal:
     entries: list[int] = field(default_factory=list)
     line: bytearray = field(default_factory=bytearray)
     alarm: int | None = None  # the event of the last alarm whose interrupt has not been taken
+    heard: Callable[[int], None] | None = None  # told of each console byte at once; no part of the state
 
     def saw(
         self,
@@ -91,6 +94,8 @@ class Journal:
 
     def transmitted(self, byte: int, system: System) -> None:
         """The guest wrote a byte to the console."""
+        if self.heard is not None:
+            self.heard(byte)
         self.line.append(byte)
         if byte == 0x0A or len(self.line) >= LINE:
             self.flush(system)
@@ -100,7 +105,10 @@ class Journal:
         if self.line:
             data = bytes(self.line)
             self.line.clear()
-            self.saw(Kind.CONSOLE_OUT, system, self.cpu.eip, data)
+            number = self.saw(Kind.CONSOLE_OUT, system, self.cpu.eip, data)
+            said = landmark(data)
+            if said is not None:
+                self.saw(Kind.NOTE, system, self.cpu.eip, f"the guest says: {said}", cause=number)
 
     def save(self) -> dict[str, Any]:
         return {"count": self.count, "entries": list(self.entries), "line": self.line.hex(), "alarm": self.alarm}

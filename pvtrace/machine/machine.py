@@ -6,14 +6,14 @@ in apply.py, how handlers are entered in entry.py, what the guest waits for in w
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
-from pvtrace.machine import calls, entry, instructions, option_rom, state, waiting
+from pvtrace.machine import calls, device_memory, entry, instructions, option_rom, state, waiting
 from pvtrace.machine.boot import BootImage
-from pvtrace.machine.bus import pc_platform
 from pvtrace.machine.clock import Clock
 from pvtrace.machine.cpu import Cpu
 from pvtrace.machine.journal import Journal
+from pvtrace.machine.pc import pc_platform
 from pvtrace.machine.ram_digest import RamDigest
 from pvtrace.machine.view import MachineView
 from pvtrace.model.events import Kind
@@ -36,10 +36,9 @@ from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import NEVER, RESET, Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.vmi.state import VmiState
+from pvtrace.vmi.steal import NOTHING, Steal
+from pvtrace.x86.latitude import DEFAULT, Latitude
 from pvtrace.x86.state import System
-
-ALL_ONES: Final = (1 << 64) - 1
-"""What a load finds where there is neither memory nor a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +46,18 @@ class Settings:
     """What a replay must have equal.
 
     `ram` in bytes; `hz`: cycles per second of virtual time; `host_clock`: time comes from the host, as inputs;
-    `virtual_top`: first linear address of the hypervisor after Init; `harsh_flags`: at a handler's entry the live
-    arithmetic flags are not what was pushed (the proposal's first difference).
+    `virtual_top`: first linear address of the hypervisor after Init; `latitude`: what is chosen where the proposal
+    leaves freedom; `user_if`: CLI and STI of user code at virtual IOPL 3 change the virtual IF; `steal`: when something
+    else runs.
     """
 
     ram: int
     hz: int
     host_clock: bool = False
     virtual_top: int = 0xFC000000
-    harsh_flags: bool = True
+    latitude: Latitude = DEFAULT
+    user_if: bool = False
+    steal: Steal = NOTHING
 
 
 class Machine:
@@ -66,11 +68,15 @@ class Machine:
         self.tape = tape
         self.settings = settings
         self.host_clock = settings.host_clock
+        self.latitude = settings.latitude
+        self.user_if = settings.user_if
+        self.steal = settings.steal
         self.system = System()
         self.vmi = VmiState(virtual_top=settings.virtual_top)
         self.clock = Clock(hz=settings.hz)
         self.journal = Journal(cpu, tape)
         self.ended: Stop | None = None
+        self._pause: str | None = None
         self.horizon = RESET  # the step at which a timer or the tape may have something; `service` moves it
         self.view = MachineView(self)
         self.platform = pc_platform(
@@ -103,24 +109,33 @@ class Machine:
     # ------------------------------------------------------------------ running
 
     def run(self, until: Step) -> Stop:
-        """Run to exactly `until`, or until the guest ends."""
+        """Run to exactly `until`, or until the guest ends or `pause` was called."""
         cpu = self.cpu
         while self.ended is None:
             step = cpu.steps
             if step >= self.horizon:
+                waiting.preempt(self)
                 self.service()
             while self.ended is None and self.deliverable():
                 entry.interrupt(self)
-            if self.ended is not None or step >= until:
+            if self.ended is not None or step >= until or self._pause is not None:
                 break
             limit = min(until, self.horizon)
-            if self.system.vif and self.platform.pic.pending():
+            if self.system.vif and self.platform.interrupts.pending():
                 limit = min(limit, Step(step + 1))  # in a shadow: look again behind the next instruction
             exit_ = cpu.run(limit)
             if isinstance(exit_, Breakpoint):
                 return Stop(cpu.steps, Why.BREAKPOINT)
             self.react(exit_)
+        detail, self._pause = self._pause, None
+        if self.ended is None and detail is not None:
+            return Stop(cpu.steps, Why.BREAKPOINT, detail=detail)
         return self.ended or Stop(cpu.steps, Why.ARRIVED)
+
+    def pause(self, detail: str) -> None:
+        """Whoever watches wants `run` to return at this step, when everything due here has happened. The guest could
+        go on: this is no part of the state."""
+        self._pause = detail
 
     def react(self, exit_: Exit) -> None:
         match exit_:
@@ -139,16 +154,17 @@ class Machine:
             case Halt():
                 instructions.sensitive(self, b"\xf4")
             case MmioRead():
-                self.cpu.supply(ALL_ONES)
+                device_memory.load(self, exit_)
             case MmioWrite():
-                pass  # to ROM, or to where nothing is
+                device_memory.store(self, exit_)
             case _:
                 assert_never(exit_)
 
     def deliverable(self) -> bool:
-        """Whether an external interrupt is taken here."""
-        system = self.system
-        return system.vif and self.platform.pic.pending() and self.cpu.steps >= system.shadow and not self.cpu.shadowed
+        """Whether an external or a non-maskable interrupt is taken here."""
+        system, interrupts = self.system, self.platform.interrupts
+        waits = (system.vif and interrupts.pending()) or interrupts.nmi
+        return waits and self.cpu.steps >= system.shadow and not self.cpu.shadowed
 
     # ------------------------------------------------------------------ the outside and time
 

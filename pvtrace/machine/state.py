@@ -16,7 +16,8 @@ from pvtrace.model.errors import TraceError
 from pvtrace.model.registers import Seg
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
-from pvtrace.vmi.state import Alarm, LinearMapping, VmiState
+from pvtrace.vmi.state import Alarm, Held, LinearMapping, VmiState
+from pvtrace.x86.machine_specific import apic_base
 from pvtrace.x86.state import System
 from rom.abi import Generation
 
@@ -46,7 +47,7 @@ def _ours(machine: "Machine") -> dict[str, Any]:
         "vmi": asdict(machine.vmi),
         "clock": asdict(machine.clock),
         "journal": machine.journal.save(),
-        "devices": machine.platform.bus.save(),
+        "devices": machine.platform.save(),
         "ended": None if machine.ended is None else [machine.ended.why.value, machine.ended.code, machine.ended.detail],
     }
 
@@ -69,7 +70,8 @@ def load(machine: "Machine", saved: bytes, pages: dict[int, bytes]) -> None:
         machine.vmi = _vmi(ours["vmi"])
         machine.clock = Clock(**{**ours["clock"], "base_step": Step(ours["clock"]["base_step"])})
         machine.journal.load(ours["journal"])
-        machine.platform.bus.load(ours["devices"])
+        machine.platform.locate_apic(apic_base(machine.system))
+        machine.platform.load(ours["devices"])
         ended = ours["ended"] and (Why(ours["ended"][0]), *ours["ended"][1:])
     except (ValueError, KeyError, TypeError) as error:
         raise TraceError(f"the trace holds a machine state that cannot be understood ({error})") from None
@@ -98,6 +100,10 @@ def _system(saved: dict[str, Any]) -> System:
     )
 
 
+def _held(saved: dict[str, Any]) -> Held:
+    return Held(**{**saved, "generation": Generation(saved["generation"]), "stack": tuple(saved["stack"])})
+
+
 def _vmi(saved: dict[str, Any]) -> VmiState:
     generation = saved["generation"]
     real, available = (None if alarm is None else Alarm(**alarm) for alarm in saved["alarms"])
@@ -107,6 +113,8 @@ def _vmi(saved: dict[str, Any]) -> VmiState:
             "generation": None if generation is None else Generation(generation),
             "alarms": (real, available),
             "mappings": tuple(None if mapping is None else LinearMapping(**mapping) for mapping in saved["mappings"]),
+            "ap_states": tuple((apic_id, data) for apic_id, data in saved["ap_states"]),
             "page_types": tuple((pfn, kind) for pfn, kind in saved["page_types"]),
+            "held": tuple(_held(waiting) for waiting in saved["held"]),
         }
     )

@@ -7,6 +7,7 @@ from pvtrace.machine.cpu import Cpu
 from pvtrace.model.inputs import InputKind, Tape
 from pvtrace.model.registers import Segment, TableRegister
 from pvtrace.model.step import Step
+from pvtrace.x86.latitude import Latitude
 from pvtrace.x86.state import System
 from pvtrace.x86.view import PageFault
 
@@ -21,6 +22,8 @@ class Viewed(Protocol):
     clock: Clock
     tape: Tape
     host_clock: bool
+    latitude: Latitude
+    user_if: bool
 
 
 class MachineView:
@@ -69,6 +72,14 @@ class MachineView:
     @property
     def system(self) -> System:
         return self._machine.system
+
+    @property
+    def latitude(self) -> Latitude:
+        return self._machine.latitude
+
+    @property
+    def user_if(self) -> bool:
+        return self._machine.user_if
 
     @property
     def ticks(self) -> int:

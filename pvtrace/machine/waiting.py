@@ -1,12 +1,15 @@
 """Time and waiting: which timer is next, what fires, and what a halted CPU waits for."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pvtrace.machine.bus import TIMER_IRQ
+from pvtrace.machine.interrupt_controller import TIMER_IRQ
 from pvtrace.model.events import Kind
 from pvtrace.model.inputs import InputKind
 from pvtrace.model.stops import Why
 from pvtrace.vmi import time
+from pvtrace.vmi.steal import NOTHING, window
+from pvtrace.vmi.time import Wiring
 
 if TYPE_CHECKING:
     from pvtrace.machine.machine import Machine
@@ -22,7 +25,30 @@ def _earliest(*times: int | None) -> int | None:
 def next_timer(machine: "Machine") -> int | None:
     """When the next timer does something, in ticks; None for never."""
     now = machine.ticks
-    return _earliest(machine.platform.bus.next_event(now), time.due(machine.vmi, now))
+    soon = _window(machine)
+    stolen = None if soon is None else machine.vmi.start + soon[0]
+    return _earliest(machine.platform.bus.next_event(now), time.due(machine.vmi, now), stolen)
+
+
+def _window(machine: "Machine") -> tuple[int, int] | None:
+    """The next window of stolen time, in ticks of the real counter; None if there is none, or no counter yet."""
+    if machine.steal == NOTHING or not machine.system.paravirtual:
+        return None
+    return window(machine.steal, machine.ticks - machine.vmi.start, machine.clock.hz)
+
+
+def preempt(machine: "Machine") -> bool:
+    """The CPU is ready to run. If something else has it now, time passes until it comes back; whether it did."""
+    began = machine.ticks
+    while (found := _window(machine)) is not None and found[0] <= machine.ticks - machine.vmi.start:
+        until = machine.vmi.start + found[1]
+        stolen = machine.vmi.stolen + until - machine.ticks
+        machine.clock = machine.clock.jumped_to(until, machine.cpu.steps)
+        machine.vmi = replace(machine.vmi, stolen=stolen)
+    passed = machine.ticks - began
+    if passed:
+        machine.journal.saw(Kind.STOLEN, machine.system, machine.cpu.eip, began, passed)
+    return bool(passed)
 
 
 def _next_wake(machine: "Machine") -> int | None:
@@ -30,8 +56,10 @@ def _next_wake(machine: "Machine") -> int | None:
     now = machine.ticks
     if not machine.system.vif:
         return None
-    alarm = time.due(machine.vmi, now) if machine.platform.pic.admits(TIMER_IRQ) else None
-    return _earliest(machine.platform.next_wake(now), alarm)
+    interrupts = machine.platform.interrupts
+    by_irq = time.due(machine.vmi, now, Wiring.IRQ0) if interrupts.admits(TIMER_IRQ) else None
+    by_apic = time.due(machine.vmi, now, Wiring.APIC) if interrupts.apic.admits_timer else None
+    return _earliest(machine.platform.next_wake(now), by_irq, by_apic)
 
 
 def advance(machine: "Machine") -> None:
@@ -42,9 +70,12 @@ def advance(machine: "Machine") -> None:
     for alarm in fired:
         arguments = (int(alarm.counter), alarm.expiry, now)
         machine.journal.alarm = machine.journal.saw(Kind.ALARM, machine.system, machine.cpu.eip, *arguments)
-        line = machine.platform.pic.line(TIMER_IRQ)
-        line(True)
-        line(False)
+        if alarm.wiring is Wiring.APIC:
+            machine.platform.interrupts.apic.fire_timer()
+        else:
+            line = machine.platform.interrupts.line(TIMER_IRQ)
+            line(True)
+            line(False)
 
 
 def halt(machine: "Machine") -> None:
@@ -54,7 +85,7 @@ def halt(machine: "Machine") -> None:
     since = machine.ticks
     journal.saw(Kind.HALT, machine.system, machine.cpu.eip, since)
     for _ in range(FRUITLESS):
-        if machine.platform.pic.pending() and machine.system.vif:
+        if machine.platform.interrupts.pending() and machine.system.vif:
             break
         step = machine.cpu.steps
         alarm = _next_wake(machine)
@@ -68,9 +99,13 @@ def halt(machine: "Machine") -> None:
             why = "nothing can wake it" if machine.system.vif else "halted with interrupts off"
             machine.end(Why.IDLE, detail=why)
             return
+        if time.due(machine.vmi, machine.ticks) == machine.ticks:
+            preempt(machine)  # the alarm makes the CPU ready, and fires when it runs
         machine.service()
     else:
         machine.end(Why.IDLE, detail="its timers run, but no interrupt reaches it")
         return
+    if preempt(machine):
+        machine.service()
     now = machine.ticks
     journal.saw(Kind.WAKE, machine.system, machine.cpu.eip, now, now - since)

@@ -23,6 +23,7 @@ class Kind(IntEnum):
     PORT_READ = 30
     PORT_WRITE = 31
     UNKNOWN_PORT = 32
+    UNKNOWN_MEMORY = 33
     CONSOLE_OUT = 40
     CONSOLE_IN = 41
     EMULATED = 50
@@ -30,6 +31,7 @@ class Kind(IntEnum):
     HALT = 60
     WAKE = 61
     ALARM = 62
+    STOLEN = 63
     NOTE = 70
     STOP = 71
 
@@ -152,6 +154,12 @@ KINDS: dict[Kind, KindInfo] = {
     Kind.UNKNOWN_PORT: KindInfo(
         "unknown_port", "port", ("port", "width", "write"), "first use of a port that no device answers"
     ),
+    Kind.UNKNOWN_MEMORY: KindInfo(
+        "unknown_memory",
+        "port",
+        ("address", "width", "write"),
+        "first use of a page of physical addresses at which neither memory nor a device answers",
+    ),
     Kind.CONSOLE_OUT: KindInfo("console_out", "console", ("data",), "bytes the guest wrote to the serial console"),
     Kind.CONSOLE_IN: KindInfo("console_in", "console", ("data",), "bytes that arrived at the serial console"),
     Kind.EMULATED: KindInfo(
@@ -169,6 +177,9 @@ KINDS: dict[Kind, KindInfo] = {
     Kind.HALT: KindInfo("halt", "time", ("ticks",), "the CPU halted at this virtual time"),
     Kind.WAKE: KindInfo("wake", "time", ("ticks", "jumped"), "it woke; jumped: ticks that virtual time skipped"),
     Kind.ALARM: KindInfo("alarm", "time", ("counter", "expiry", "ticks"), "a VMI alarm fired"),
+    Kind.STOLEN: KindInfo(
+        "stolen", "time", ("ticks", "length"), "the guest was ready, but something else ran, from here on; in ticks"
+    ),
     Kind.NOTE: KindInfo("note", "note", ("text",), "something that people should know of this moment"),
     Kind.STOP: KindInfo("stop", "note", ("why", "code", "detail"), "the guest ended"),
 }

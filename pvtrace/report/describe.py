@@ -40,7 +40,8 @@ def describe(event: Event, symbols: Symbols = no_symbols) -> str:
         case Kind.EXCEPTION:
             return f"{_exception(_int(a), b, c)}, {_entry(d, e, symbols)}"
         case Kind.INTERRUPT:
-            return f"IRQ {_int(b)} as interrupt {_int(a):02X}h, {_entry(d, e, symbols)}"
+            source = "interrupt" if b is None else f"IRQ {_int(b)} as interrupt"
+            return f"{source} {_int(a):02X}h, {_entry(d, e, symbols)}"
         case Kind.SOFTWARE_INTERRUPT:
             return f"INT {_int(a):02X}h, {_entry(d, e, symbols)}"
         case Kind.SYSENTER:
@@ -57,6 +58,8 @@ def describe(event: Event, symbols: Symbols = no_symbols) -> str:
             return f"OUT{_size(b)} port {_int(a):#x}, {_int(c):#x}"
         case Kind.UNKNOWN_PORT:
             return f"{'OUT' if c else 'IN'}{_size(b)} port {_int(a):#x}: no device answers there"
+        case Kind.UNKNOWN_MEMORY:
+            return f"{'store' if c else 'load'}{_size(b)} at physical {_int(a):#x}: no device answers there"
         case Kind.CONSOLE_OUT:
             return f"console writes {quoted(a)}"
         case Kind.CONSOLE_IN:
@@ -71,6 +74,8 @@ def describe(event: Event, symbols: Symbols = no_symbols) -> str:
             return f"wakes at tick {_int(a):,}" + (f", {_int(b):,} later" if b else "")
         case Kind.ALARM:
             return f"alarm of counter {_int(a)}, due at tick {_int(b):,}, fires at tick {_int(c):,}"
+        case Kind.STOLEN:
+            return f"something else runs from tick {_int(a):,} on, for {_int(b):,}"
         case Kind.NOTE:
             return f"note: {_text(a)}"
         case Kind.STOP:

@@ -9,6 +9,8 @@ from pvtrace.machine.boot import BootImage, File, boot_image
 from pvtrace.machine.machine import Machine, Settings
 from pvtrace.model.errors import TraceError
 from pvtrace.model.inputs import Tape
+from pvtrace.vmi import steal
+from pvtrace.x86 import latitude
 from rom.abi import Generation
 from rom.build import DEFAULT_VIRTUAL_TOP, build, standard
 
@@ -34,6 +36,9 @@ class Given:
     roms: tuple[tuple[int, bytes], ...]
     command_line: str
     settings: Settings
+    initrd: File | None = None
+    load: int | None = None
+    entry: int | None = None
 
     def boot_image(self) -> BootImage:
         """Raises InputError for a guest that cannot be loaded."""
@@ -41,7 +46,10 @@ class Given:
             self.guest,
             ram_size=self.settings.ram,
             modules=self.modules,
+            initrd=self.initrd,
             command_line=self.command_line,
+            load=self.load,
+            entry=self.entry,
             roms=self.roms,
             loader=LOADER,
         )
@@ -72,8 +80,13 @@ def settings_json(given: Given) -> dict[str, Any]:
     """What of it is neither a file nor has a place of its own in the trace."""
     return {
         "append": given.command_line,
+        "module_arguments": [module.arguments for module in given.modules],
+        "load": given.load,
+        "entry": given.entry,
         "virtual_top": given.settings.virtual_top,
-        "harsh_flags": given.settings.harsh_flags,
+        "latitude": latitude.to_words(given.settings.latitude),
+        "user_if": given.settings.user_if,
+        "steal": steal.text(given.settings.steal),
         "roms": [address for address, _ in given.roms],
     }
 
@@ -82,20 +95,27 @@ def given_from(files: Sequence[Any], ram: int, hz: int, clock: str, settings: Ma
     """The inverse, from a trace's files and meta. Raises TraceError if something is missing."""
     try:
         guest = next(File(file.name, file.data) for file in files if file.role == "guest")
-        modules = tuple(File(file.name, file.data) for file in files if file.role == "module")
+        modules = [file for file in files if file.role == "module"]
+        arguments = [str(text) for text in settings["module_arguments"]]
+        initrd = next((File(file.name, file.data) for file in files if file.role == "initrd"), None)
         images = [file.data for file in files if file.role == "rom"]
         roms = tuple(zip(map(int, settings["roms"]), images, strict=True))
         return Given(
             guest=guest,
-            modules=modules,
+            modules=tuple(File(m.name, m.data, text) for m, text in zip(modules, arguments, strict=True)),
             roms=roms,
             command_line=str(settings["append"]),
+            initrd=initrd,
+            load=settings["load"],
+            entry=settings["entry"],
             settings=Settings(
                 ram=ram,
                 hz=hz,
                 host_clock=clock == "host",
                 virtual_top=int(settings["virtual_top"]),
-                harsh_flags=bool(settings["harsh_flags"]),
+                latitude=latitude.chosen(settings["latitude"]),
+                user_if=bool(settings["user_if"]),
+                steal=steal.parse(settings["steal"]),
             ),
         )
     except (KeyError, StopIteration, TypeError, ValueError):

@@ -5,23 +5,33 @@ from pathlib import Path
 from typing import Literal
 
 from pvtrace.model.errors import UsageError
+from pvtrace.vmi.steal import NOTHING, Steal
+from pvtrace.x86.latitude import DEFAULT, Latitude
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
     """`ram`, `max_size` in bytes; `until`: a step, seconds of virtual time ("20s") or a symbol; `timeout` in seconds of
-    the host; `hz`: steps per second of virtual time; `console`: "-", "null" or a file's name."""
+    the host; `hz`: steps per second of virtual time; `console`: "-", "null" or a file's name. A module is a file, behind
+    whose name arguments for the guest may follow; `load`, `entry`: physical addresses for a flat binary. `latitude`,
+    `user_if`, `steal`: see machine.Settings."""
 
     guest: Path
     output: Path | None = None
     vmi: Literal["both", "3.0", "13.3", "none"] | str = "both"
     ram: int = 64 << 20
     append: str = ""
-    modules: tuple[Path, ...] = ()
+    modules: tuple[str | Path, ...] = ()
+    initrd: Path | None = None
+    load: int | None = None
+    entry: int | None = None
     until: str | None = None
     timeout: float | None = None
     clock: Literal["virtual", "host"] | str = "virtual"
     hz: int = 100_000_000
+    latitude: Latitude = DEFAULT
+    user_if: bool = False
+    steal: Steal = NOTHING
     console: str = "-"
     checkpoint_every: int | None = None
     max_size: int | None = None

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from pvtrace.engine import library
 from pvtrace.machine.boot import File
 from pvtrace.machine.machine import Machine, Settings
-from pvtrace.model.errors import EngineError, InputError
+from pvtrace.model.errors import EngineError, InputError, UsageError
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.inputs import Input
 from pvtrace.model.step import RESET, Step
@@ -29,6 +29,8 @@ from pvtrace.store.writer import TraceFull, TraceWriter
 from pvtrace.tape.live import FileKeyboard, Keyboard, Live, NoKeyboard, typed_through
 from pvtrace.tape.recording import RecordingTape
 from pvtrace.version import VERSION
+from pvtrace.vmi.steal import NOTHING
+from rom.elf import decode
 
 CHECKPOINT_EVERY: Final = 20_000_000
 """Default distance of checkpoints in steps."""
@@ -61,9 +63,11 @@ def record(options: RecordOptions, observer: Observer = NOBODY) -> RecordResult:
     files = [
         TraceFile("guest", given.guest.name, given.guest.data),
         *(TraceFile("module", module.name, module.data) for module in given.modules),
-        *(TraceFile("rom", f"vmi-{address:05X}.rom", rom) for address, rom in given.roms),
+        *(TraceFile("initrd", initrd.name, initrd.data) for initrd in [given.initrd] if initrd is not None),
+        *(TraceFile("rom", _rom_name(address), rom) for address, rom in given.roms),
     ]
     symbols = [Symbol(s.name, s.address, s.size, given.guest.name) for s in image.symbols.symbols]
+    symbols += [Symbol(s.name, at + s.offset, s.size, _rom_name(at)) for at, rom in given.roms for s in decode(rom)]
     with contextlib.ExitStack() as stack:
         screen, keyboard = stack.enter_context(_console(options.console))
         writer = stack.enter_context(
@@ -200,6 +204,10 @@ class _Interruptible:
             signal.signal(signal.SIGINT, before)
 
 
+def _rom_name(address: int) -> str:
+    return f"vmi-{address:05X}.rom"
+
+
 def _read(path: Path) -> File:
     try:
         return File(path.name, path.read_bytes())
@@ -207,13 +215,33 @@ def _read(path: Path) -> File:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
 
 
+def _module(text: str | Path) -> File:
+    """A file, or behind its name and a space the arguments that the guest is to see."""
+    if isinstance(text, Path) or Path(text).exists():
+        return _read(Path(text))
+    name, _, arguments = text.partition(" ")
+    return replace(_read(Path(name)), arguments=arguments)
+
+
 def _given(options: RecordOptions) -> build.Given:
+    if options.steal != NOTHING and options.clock == "host":
+        raise UsageError("stolen time is made from virtual time: --steal cannot go with --clock host")
     return build.Given(
         guest=_read(options.guest),
-        modules=tuple(_read(module) for module in options.modules),
+        modules=tuple(_module(module) for module in options.modules),
+        initrd=None if options.initrd is None else _read(options.initrd),
+        load=options.load,
+        entry=options.entry,
         roms=build.roms_of(options.vmi),
         command_line=options.append,
-        settings=Settings(ram=options.ram, hz=options.hz, host_clock=options.clock == "host"),
+        settings=Settings(
+            ram=options.ram,
+            hz=options.hz,
+            host_clock=options.clock == "host",
+            latitude=options.latitude,
+            user_if=options.user_if,
+            steal=options.steal,
+        ),
     )
 
 

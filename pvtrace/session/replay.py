@@ -1,7 +1,7 @@
 """Replay a recording: build its machine, run it again, and hold every event and every digest against the record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from pvtrace.engine import library
 from pvtrace.machine.machine import Machine
 from pvtrace.model.digest import digest
-from pvtrace.model.errors import Diverged, TraceError
+from pvtrace.model.errors import Diverged, PvtraceError, TraceError
 from pvtrace.model.events import Event
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
@@ -25,6 +25,8 @@ SLICE: Final = 2_000_000
 
 PROGRESS_SECONDS: Final = 0.2
 LONGEST: Final = 15
+PAGE: Final = 4096
+ZEROS: Final = digest(bytes(PAGE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,16 @@ class _Replay:
         trace.verify()
         meta = trace.meta
         given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
-        image = given.boot_image()
+        try:
+            image = given.boot_image()
+        except PvtraceError as error:
+            raise TraceError(f"the machine that {trace.path} holds cannot be built: {error}") from None
         self._trace = trace
         self._observer = observer
         self._symbols = image.symbols
         self._machine: Machine | None = None
+        self._pages: dict[int, bytes] = {}  # hash of each page frame, by the checkpoints until now
+        self._unlike: Diverged | None = None  # the first checkpoint that differs
         self._tape = ReplayingTape(
             trace,
             words=lambda event: words(event, self._symbols.at),
@@ -88,6 +95,19 @@ class _Replay:
         self._machine = build.machine(given, image, self._tape)
 
     def run(self) -> ReplayResult:
+        """A checkpoint that differs is not yet the end: which event is the first to differ says more about why."""
+        try:
+            result = self._run()
+        except Diverged as first:
+            if self._unlike is None:
+                raise
+            already = f"{first.got}; {self._unlike.wanted} was different at step {self._unlike.step} already"
+            raise Diverged(first.step, first.wanted, already, first.where) from None
+        if self._unlike is not None:
+            raise self._unlike
+        return result
+
+    def _run(self) -> ReplayResult:
         machine, trace = self._machine, self._trace
         assert machine is not None
         shown = time.monotonic()
@@ -111,12 +131,28 @@ class _Replay:
         if wanted.mark.events > self._tape.mark.events:  # the last console line of a recording that was stopped
             machine.journal.flush(machine.system)
         snapshot = machine.snapshot()
-        got = (snapshot.ram_digest, digest(snapshot.state), self._tape.mark)
-        parts = zip(("memory", "state", "events"), (wanted.ram_digest, wanted.state, wanted.mark), got, strict=True)
-        different = [name for name, recorded, here in parts if recorded != here]
-        if different:
+        stored = self._trace.pages_stored(wanted.step)
+        self._pages |= stored
+        different = [
+            name
+            for name, recorded, here in (
+                ("memory", wanted.ram_digest, snapshot.ram_digest),
+                ("a page", *self._pages_of(snapshot.pages.keys() | stored.keys())),
+                ("the state", wanted.state, digest(snapshot.state)),
+                ("the events", wanted.mark, self._tape.mark),
+            )
+            if recorded != here
+        ]
+        if different and self._unlike is None:
             names = " and ".join(different)
-            raise Diverged(wanted.step, f"another {names} in the checkpoint", "the same events until here")
+            self._unlike = Diverged(wanted.step, f"{names} of the checkpoint", "something else, in the same events")
+
+    def _pages_of(self, frames: Set[int]) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        """Hashes of these page frames: by the checkpoints until now, and here."""
+        assert self._machine is not None
+        read = self._machine.cpu.read_physical
+        recorded = {frame: self._pages.get(frame, ZEROS) for frame in frames}
+        return recorded, {frame: digest(read(frame * PAGE, PAGE)) for frame in frames}
 
     def _finish(self, machine: Machine, last: Step) -> ReplayResult:
         machine.run(last)

@@ -167,6 +167,11 @@ class TraceReader:
         """The bytes of each page frame that is not zero, as of the last checkpoint at or before `step`."""
         return {page: self.blob(row) for page, row in self.blobs_at(step).items()}
 
+    def pages_stored(self, step: Step) -> dict[int, bytes]:
+        """The hash of each page frame that the checkpoint at `step` stores: those that changed since the one before."""
+        sql = "SELECT page, hash FROM checkpoint_page JOIN blob ON blob.id = checkpoint_page.blob WHERE step = ?"
+        return dict(self.rows(sql, (step,)))
+
     def snapshot(self, checkpoint: Checkpoint) -> Snapshot:
         """The machine at a checkpoint, with all its pages."""
         state = self._unpacked("hash", checkpoint.state)
@@ -191,6 +196,7 @@ class TraceReader:
         """Compare every input, event, checkpoint and stored page with its digest; raises TraceError for the first one
         that is not what was recorded. Takes about as long as reading the whole file."""
         progress = self.progress()
+        self._verify_lengths(progress.step)
         places = [(checkpoint.step, checkpoint.mark) for checkpoint in self.checkpoints()]
         places.append((progress.step, progress.mark))
         inputs = _chain(self.inputs(), with_input, [mark.inputs for _, mark in places])
@@ -209,6 +215,16 @@ class TraceReader:
         self._verify_checkpoints()
         for (row,) in self.rows("SELECT id FROM blob"):
             self.blob(row)
+
+    def _verify_lengths(self, last: Step) -> None:
+        for table in ("input", "event"):
+            # in one statement, because a recorder may be at work
+            sql = f"SELECT {table}s, (SELECT coalesce(max(seq) + 1, 0) FROM {table}) FROM progress"
+            if any(counted != found for counted, found in self.rows(sql)):
+                raise TraceError(f"{self.path} was altered: it does not have as many {table}s as were recorded")
+        ending = self.ending()
+        if ending is not None and ending.step != last:
+            raise TraceError(f"{self.path} was altered: its end is not where the recording ended")
 
     def _verify_checkpoints(self) -> None:
         wanted: bytes | None = None

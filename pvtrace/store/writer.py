@@ -34,7 +34,7 @@ from pvtrace.store.rows import (
 BATCH: Final = 4096
 """Events after which rows are committed even without a checkpoint: the most that a kill can cost."""
 
-INDEX_BYTES: Final = 40
+INDEX_BYTES: Final = 28
 """What the indexes add for each event when the recording ends, rounded up."""
 
 

@@ -41,7 +41,7 @@ class InputQueue:
         item = self._current(step)
         if item is None or item.step != step or item.kind is not InputKind.WAKE:
             return None
-        if self._unanswered < int(item.data or b"0"):
+        if self._unanswered < (int(item.data) if item.data.isdigit() else 0):
             self._unanswered += 1
             return None
         self._halted = None

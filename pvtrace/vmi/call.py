@@ -55,20 +55,29 @@ def wide(low: int, high: int) -> int:
     return low | high << 32
 
 
-def fault(call: Call, vector: int, error: int | None, address: int | None = None) -> VmiEffects:
-    """The call raises an exception: at its site, with the return address dropped, as the instruction there would."""
-    return (SetEip(call.site), SetGpr(Gpr.ESP, call.esp + 4 & MASK32), Raise(vector, error, address))
+def fault(call: Call, view: View, vector: int, error: int | None, address: int | None = None) -> VmiEffects:
+    """The call raises an exception: at its site, with the return address dropped, as the instruction there would.
+
+    With the latitude of fault-eip, where it was met: in the ROM, with the return address still on the stack.
+    """
+    raised = Raise(vector, error, address)
+    return (raised,) if view.latitude.fault_eip else (*at_site(call), raised)
 
 
-def page_fault(call: Call, refused: PageFault) -> VmiEffects:
+def at_site(call: Call) -> VmiEffects:
+    """Back to the call site, as if the call had not been made."""
+    return (SetEip(call.site), SetGpr(Gpr.ESP, call.esp + 4 & MASK32))
+
+
+def page_fault(call: Call, view: View, refused: PageFault) -> VmiEffects:
     """What becomes of a call whose handler, or one of whose effects, meets a page that refuses it."""
-    return fault(call, PF, refused.error, refused.address)
+    return fault(call, view, PF, refused.error, refused.address)
 
 
-def as_call(call: Call, effects: Effects) -> VmiEffects:
-    """The effects of what an instruction would do there; if it raises an exception, the call does at its site."""
+def as_call(call: Call, view: View, effects: Effects) -> VmiEffects:
+    """The effects of what an instruction would do there; if it raises an exception, the call does."""
     match effects:
         case (*_, Raise(vector, error, address)):
-            return fault(call, vector, error, address)
+            return fault(call, view, vector, error, address)
         case _:
             return effects

@@ -15,7 +15,7 @@ from pvtrace.x86.control_instructions import TS, read_dr, write_cr, write_dr
 from pvtrace.x86.cpuid import cpuid as cpuid_leaf
 from pvtrace.x86.effects import End, Note, SetCr, SetGpr
 from pvtrace.x86.exceptions import GP
-from pvtrace.x86.machine_specific import read_msr, tsc, write_msr
+from pvtrace.x86.machine_specific import has_apic, read_msr, tsc, write_msr
 from pvtrace.x86.view import View
 
 DEBUG_REGISTERS: Final = 8
@@ -23,29 +23,30 @@ COUNTERS: Final = 2
 """Performance counters, as on the P6."""
 
 
-def cpuid(call: Call, _view: View, _state: VmiState) -> VmiEffects:
+def cpuid(call: Call, view: View, _state: VmiState) -> VmiEffects:
     """The one call whose results are in four registers, as the instruction's are."""
     order = (Gpr.EAX, Gpr.EBX, Gpr.ECX, Gpr.EDX)
-    return tuple(SetGpr(register, value) for register, value in zip(order, cpuid_leaf(call.eax), strict=True))
+    leaf = cpuid_leaf(call.eax, apic=has_apic(view.system))
+    return tuple(SetGpr(register, value) for register, value in zip(order, leaf, strict=True))
 
 
 def rdtsc(_call: Call, view: View, _state: VmiState) -> VmiEffects:
     return in_edx_eax(tsc(view))
 
 
-def rdpmc(call: Call, _view: View, _state: VmiState) -> VmiEffects:
+def rdpmc(call: Call, view: View, _state: VmiState) -> VmiEffects:
     """The counters are never programmed and stay at zero."""
-    return in_edx_eax(0) if call.ecx < COUNTERS else fault(call, GP, 0)
+    return in_edx_eax(0) if call.ecx < COUNTERS else fault(call, view, GP, 0)
 
 
 def rdmsr(call: Call, view: View, _state: VmiState) -> VmiEffects:
     value = read_msr(view, call.ecx)
-    return fault(call, GP, 0) if value is None else in_edx_eax(value)
+    return fault(call, view, GP, 0) if value is None else in_edx_eax(value)
 
 
 def wrmsr(call: Call, view: View, _state: VmiState) -> VmiEffects:
     effect = write_msr(view, call.ecx, wide(call.eax, call.edx))
-    return fault(call, GP, 0) if effect is None else (effect,)
+    return fault(call, view, GP, 0) if effect is None else (effect,)
 
 
 def _get_cr(number: int) -> Handler:
@@ -57,7 +58,7 @@ def _get_cr(number: int) -> Handler:
 
 def _set_cr(number: int) -> Handler:
     def handler(call: Call, view: View, _state: VmiState) -> VmiEffects:
-        return as_call(call, write_cr(view, number, call.eax))
+        return as_call(call, view, write_cr(view, number, call.eax))
 
     return handler
 

@@ -17,7 +17,22 @@ class SetVmi:
     state: VmiState
 
 
-VmiEffect = Effect | SetVmi | Returned
+@dataclass(frozen=True, slots=True)
+class ReadApic:
+    """Load a register of the local APIC, by its offset in the APIC's page, into EAX."""
+
+    register: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteApic:
+    """Store to a register of the local APIC, by its offset in the APIC's page."""
+
+    register: int
+    value: int
+
+
+VmiEffect = Effect | SetVmi | Returned | ReadApic | WriteApic
 """Returned changes nothing: it holds the facts of the event RETURN, which IRET and SYSEXIT are."""
 
 VmiEffects = tuple[VmiEffect, ...]

@@ -7,12 +7,13 @@ from typing import Final
 from pvtrace.model.registers import Seg, TableRegister
 from pvtrace.vmi.apic import UNSUPPORTED
 from pvtrace.vmi.call import Call, Handler, in_eax, in_edx_eax, wide
-from pvtrace.vmi.descriptors import NO_HOLE, is_flat, kernel_stack, lowered, table_images
+from pvtrace.vmi.descriptors import kernel_stack
 from pvtrace.vmi.effects import SetVmi, VmiEffects
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86 import eflags
-from pvtrace.x86.descriptors import SegmentFault, is_null
+from pvtrace.x86.descriptors import NO_HOLE, SegmentFault, is_null
 from pvtrace.x86.effects import SetFlags, SetSegment, SetSystem
+from pvtrace.x86.guest_tables import is_flat, lowered, table_images
 from pvtrace.x86.operands import MASK32
 from pvtrace.x86.tss import inner_stack, is_tss32
 from pvtrace.x86.view import PageFault, View

@@ -14,15 +14,11 @@ from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86.effects import Effect, ReadPort, SetEip, SetFlags, SetGpr, WritePort
 from pvtrace.x86.eflags import DF, IOPL
-from pvtrace.x86.operands import MASK32
+from pvtrace.x86.operands import MASK32, check_store
 from pvtrace.x86.view import PageFault, View
 
 CHUNK: Final = 256
 """Elements that one dispatch of a string call moves at most, so that no call runs without bound."""
-
-PRESENT: Final = 1 << 0
-WRITE: Final = 1 << 1
-"""Bits of a page fault's error code (SDM volume 3, 4.7)."""
 
 
 def _port(call: Call) -> int:
@@ -64,23 +60,11 @@ def _string(call: Call, view: View, width: int, index: Gpr, transfer: Callable[[
     return (*effects, SetEip(view.eip)) if call.ecx > CHUNK else tuple(effects)
 
 
-def _check_store(view: View, address: int, width: int) -> None:
-    """Raise the page fault of a store before the device is read: what a device has given cannot be put back."""
-    if view.writable(address, width):
-        return
-    for byte in range(address, address + width):
-        if not view.writable(byte & MASK32, 1):
-            try:
-                view.read(byte & MASK32, 1)
-            except PageFault as refused:
-                raise PageFault(refused.address, refused.error | WRITE) from None
-            raise PageFault(byte & MASK32, PRESENT | WRITE)
-
-
 def _ins(width: int) -> Handler:
     def handler(call: Call, view: View, _state: VmiState) -> VmiEffects:
         def transfer(address: int) -> Effect:
-            _check_store(view, address, width)
+            """What a device has given cannot be put back."""
+            check_store(view, address, width)
             return ReadPort(_port(call), width, address=address)
 
         return _string(call, view, width, Gpr.EDI, transfer)

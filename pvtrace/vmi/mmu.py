@@ -1,8 +1,8 @@
 """Page-table calls of both generations (vmi: MMU interface, current and older forms).
 
-Everything is applied at once, which is always legal: nothing is deferred, so flushing deferred work is nothing. Entry
-pointers are linear addresses that the guest's own page tables map. The TLB is coherent with the page tables; it is
-flushed all the same where the guest asks for it.
+A handler here applies its update at once. Which calls wait before they come here, and what ends the waiting, is in
+vmi.deferral, so that flushing deferred work is nothing more to do. Entry pointers are linear addresses that the guest's
+own page tables map. The TLB is coherent with the page tables; it is flushed all the same where the guest asks for it.
 """
 
 from collections.abc import Callable

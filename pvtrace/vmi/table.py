@@ -4,18 +4,19 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from pvtrace.model.registers import Seg
 from pvtrace.model.stops import Why
-from pvtrace.vmi import apic, control, descriptors, init, interrupts, io, mmu, time, transitions
+from pvtrace.vmi import apic, control, deferral, descriptors, init, interrupts, io, mmu, time, transitions
 from pvtrace.vmi.call import Call, Handler, fault, page_fault
-from pvtrace.vmi.descriptors import is_flat
-from pvtrace.vmi.effects import VmiEffects
-from pvtrace.vmi.state import VmiState
+from pvtrace.vmi.effects import SetVmi, VmiEffects, transfers_control
+from pvtrace.vmi.state import Held, VmiState
 from pvtrace.x86.effects import End, Note
 from pvtrace.x86.exceptions import GP
+from pvtrace.x86.guest_tables import is_flat
 from pvtrace.x86.view import PageFault, View
 from rom.abi import CallInfo, Place
 
@@ -52,9 +53,28 @@ def perform(call: Call, view: View, state: VmiState) -> VmiEffects:
     if refusal:
         return refusal
     try:
-        return HANDLERS[call.info.name](call, view, state)
+        effects = HANDLERS[call.info.name](call, view, state)
     except PageFault as refused:
-        return page_fault(call, refused)
+        effects = page_fault(call, view, refused)
+    if deferral.may_wait(call, view, state) and not transfers_control(effects):
+        return (SetVmi(replace(state, held=(*state.held, deferral.held(call)))),)
+    return effects
+
+
+def perform_held(waiting: Held, view: View, state: VmiState) -> VmiEffects:
+    """What a call does that has waited until now; if it cannot be done any more, a Note says so."""
+    call = deferral.resumed(waiting)
+    try:
+        effects = HANDLERS[call.info.name](call, view, state)
+    except PageFault as refused:
+        effects = page_fault(call, view, refused)
+    return lost(waiting) if transfers_control(effects) else effects
+
+
+def lost(waiting: Held) -> VmiEffects:
+    """A held call that cannot be done any more: nobody waits for its answer."""
+    name = deferral.resumed(waiting).info.name
+    return (Note(f"VMI {name}, called at {waiting.site:08x} and held back until now, fails and is lost"),)
 
 
 def may_change(info: CallInfo) -> frozenset[Place]:
@@ -66,7 +86,7 @@ def _refused(call: Call, view: View) -> VmiEffects:
     """The answer to a call that breaks a rule of the interface; empty for one that does not."""
     name = call.info.name
     if view.cpl == 3:
-        return (Note(f"VMI {name} called from user mode at {call.site:08x}"), *fault(call, GP, 0))
+        return (Note(f"VMI {name} called from user mode at {call.site:08x}"), *fault(call, view, GP, 0))
     if not view.system.paravirtual:
         if name in BEFORE_INIT:
             return ()
@@ -76,5 +96,5 @@ def _refused(call: Call, view: View) -> VmiEffects:
         segment = view.segment(register)
         if not is_flat(segment, view.system.hole) or (register in _WITH_SIZE and not segment.big):
             note = Note(f"VMI {name} called at {call.site:08x} with {register.name} not a flat 32-bit segment")
-            return (note, *fault(call, GP, 0))
+            return (note, *fault(call, view, GP, 0))
     return ()

@@ -1,7 +1,7 @@
 """Cycle counters, alarms and the wallclock (vmi: timer interface of the proposal).
 
-Counters run in cycles of `View.hz`. The real counter is zero at Init. No time is ever stolen here: the one CPU runs
-whenever it is not halted, so available = real and stolen = 0 at all times, which keeps real = available + stolen.
+Counters run in cycles of `View.hz`. The real counter is zero at Init and always runs; available stands still while the
+guest is ready but something else runs (see vmi.steal), which is what stolen counts: real = available + stolen.
 The machine's clock asks `due` how far it may go and lets `fire` say what fired; both are pure.
 """
 
@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
-from pvtrace.model.stops import Why
 from pvtrace.vmi.call import Call, Handler, in_eax, in_edx_eax, wide
 from pvtrace.vmi.effects import SetVmi, VmiEffects
 from pvtrace.vmi.state import Alarm, VmiState
-from pvtrace.x86.effects import End
 from pvtrace.x86.view import View
 
 COUNTER_MASK: Final = 0xFF
@@ -37,22 +35,51 @@ class Counter(IntEnum):
 ALARM_COUNTERS: Final = (Counter.REAL, Counter.AVAILABLE)
 
 
+class Wiring(IntEnum):
+    """What an alarm raises: a pulse on IRQ 0, or the interrupt of the local APIC's timer entry (its vector and mask
+    count; its mode and the APIC's own counts have no part in it)."""
+
+    IRQ0 = 0
+    APIC = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """The alarm of `counter`, set for `expiry`, fired: one pulse on IRQ 0."""
+    """The alarm of `counter`, set for `expiry`, fired."""
 
     counter: Counter
     expiry: int
+    wiring: Wiring
 
 
 def counter(state: VmiState, index: int, ticks: int) -> int:
     """The counter's value at virtual time `ticks`; an undefined counter reads 0."""
-    return ticks - state.start if index in ALARM_COUNTERS else 0
+    real = ticks - state.start
+    match index:
+        case Counter.REAL:
+            return real
+        case Counter.AVAILABLE:
+            return real - state.stolen
+        case Counter.STOLEN:
+            return state.stolen
+        case _:
+            return 0
 
 
-def due(state: VmiState, ticks: int) -> int | None:
-    """The virtual time at which the next alarm fires, not before `ticks`; None if none is armed."""
-    expiries = [alarm.expiry + state.start for alarm in state.alarms if alarm is not None]
+def wiring(alarm: Alarm) -> Wiring:
+    return Wiring.APIC if alarm.flags & BY_APIC else Wiring.IRQ0
+
+
+def due(state: VmiState, ticks: int, wired: Wiring | None = None) -> int | None:
+    """The virtual time at which the next alarm (`wired`: of that wiring) fires, not before `ticks`; None if none is
+    armed."""
+    lost = {Counter.REAL: 0, Counter.AVAILABLE: state.stolen}
+    armed = ((index, state.alarms[index]) for index in ALARM_COUNTERS)
+    expiries = [
+        alarm.expiry + state.start + lost[index]
+        for index, alarm in armed
+        if alarm is not None and wired in (None, wiring(alarm))
+    ]
     return max(ticks, min(expiries)) if expiries else None
 
 
@@ -67,7 +94,7 @@ def fire(state: VmiState, ticks: int) -> tuple[VmiState, tuple[Fired, ...]]:
         now = counter(state, index, ticks)
         if alarm is None or alarm.expiry > now:
             continue
-        fired.append(Fired(index, alarm.expiry))
+        fired.append(Fired(index, alarm.expiry, wiring(alarm)))
         state = replace(state, alarms=state.with_alarm(index, _following(alarm, now)))
     return state, tuple(fired)
 
@@ -92,9 +119,6 @@ def set_alarm(call: Call, _view: View, state: VmiState) -> VmiEffects:
     index = call.eax & COUNTER_MASK
     if index not in ALARM_COUNTERS:
         return ()
-    if call.eax & BY_APIC:
-        detail = f"the guest set an alarm at {call.site:08x} that needs a local APIC: pvtrace has none"
-        return (End(Why.UNSUPPORTED, detail=detail),)
     period = wide(*call.stack) if call.eax & PERIODIC else 0
     alarm = Alarm(wide(call.edx, call.ecx), period, call.eax)
     return (SetVmi(replace(state, alarms=state.with_alarm(index, alarm))),)

@@ -9,12 +9,13 @@ from struct import unpack
 from typing import Final
 
 from pvtrace.model.registers import Gpr, Seg, Segment
-from pvtrace.vmi.call import Call, Handler, as_call, fault
-from pvtrace.vmi.descriptors import guest_image
+from pvtrace.model.stops import Why
+from pvtrace.vmi.call import Call, Handler, as_call, at_site
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86.descriptors import (
     KERNEL_RING,
+    deprivileged,
     fetch,
     is_code,
     is_conforming,
@@ -24,15 +25,15 @@ from pvtrace.x86.descriptors import (
     segment_from_descriptor,
     v8086_segment,
 )
-from pvtrace.x86.effects import Effect, Note, Raise, SetEip, SetFlags, SetGpr, SetSegment, SetSystem
+from pvtrace.x86.effects import Effect, End, Note, Raise, SetEip, SetFlags, SetGpr, SetSegment, SetSystem
 from pvtrace.x86.eflags import IF, UNPRIVILEGED, VM
-from pvtrace.x86.exceptions import GP, NP, SS
+from pvtrace.x86.exceptions import GP, NP, PF, SS, mnemonic
 from pvtrace.x86.fast_calls import SYSENTER_CS
-from pvtrace.x86.operands import MASK32
+from pvtrace.x86.operands import MASK32, with_sp
 from pvtrace.x86.privileged import execute
 from pvtrace.x86.results import Returned
 from pvtrace.x86.returns import nulled_data_segments
-from pvtrace.x86.view import View
+from pvtrace.x86.view import PageFault, View
 
 USER_RING: Final = 3
 
@@ -41,10 +42,31 @@ _V8086_ORDER: Final = (Seg.ES, Seg.DS, Seg.FS, Seg.GS)
 
 
 def iret(call: Call, view: View, _state: VmiState) -> VmiEffects:
+    """Return through the frame, or raise what is wrong with it as the native instruction would: at the site, with ESP
+    at the frame. With the latitude of iret-fault, the guest ends there."""
+    try:
+        effects = _iret(call, view)
+    except PageFault as refused:
+        effects = (Raise(PF, refused.error, refused.address),)
+    match effects:
+        case (*_, Raise(vector, error, _)) if view.latitude.iret_fault:
+            return (End(Why.TERMINATED, detail=_unfinished(call, vector, error)),)
+        case (*_, Raise()):
+            return (*at_site(call), *effects)
+        case _:
+            return effects
+
+
+def _unfinished(call: Call, vector: int, error: int | None) -> str:
+    code = "" if error is None else f"({error:#x})"
+    return f"VMI IRET at {call.site:08x} faults with {mnemonic(vector)}{code}, which this hypervisor does not reflect"
+
+
+def _iret(call: Call, view: View) -> VmiEffects:
     """Return through the frame EIP, CS, EFLAGS [, ESP, SS [, ES, DS, FS, GS]] above the return address.
 
     Virtual IF comes from the image, virtual IOPL stays. A kernel selector may have RPL 0 and is loaded with the
-    kernel's. User code always runs with interrupts on.
+    kernel's. User code runs with interrupts on, whatever the image says, unless its own CLI may turn them off.
     """
     frame = call.esp + 4 & MASK32
     eip, cs, image = unpack("<III", view.read(frame, 12))
@@ -55,7 +77,7 @@ def iret(call: Call, view: View, _state: VmiState) -> VmiEffects:
         return _to_user(call, view, eip, cs, image)
     code = _code(view, cs, KERNEL_RING, eip)
     if isinstance(code, Raise):
-        return fault(call, code.vector, code.error)
+        return (code,)
     esp = frame + 12 & MASK32
     stack = view.segment(Seg.SS).selector
     return (
@@ -72,19 +94,17 @@ def _to_user(call: Call, view: View, eip: int, cs: int, image: int) -> VmiEffect
     ss &= 0xFFFF
     code = _code(view, cs, USER_RING, eip)
     if isinstance(code, Raise):
-        return fault(call, code.vector, code.error)
+        return (code,)
     stack = _user_stack(view, ss)
     if isinstance(stack, Raise):
-        return fault(call, stack.vector, stack.error)
-    notes = _interrupts_on(image)
-    if not stack.big:
-        notes = (
-            *notes,
-            Note(f"VMI IRET to a 16-bit stack ({ss:#06x}), which VMI does not support: all of ESP is loaded"),
-        )
+        return (stack,)
+    notes = _interrupts_on(view, image)
+    if view.latitude.stack16 and not stack.big:
+        esp = with_sp(view, stack, esp)
+        notes = (*notes, Note(f"VMI IRET to a 16-bit stack ({ss:#06x}) leaves the upper half of ESP the kernel's"))
     return (
         *notes,
-        SetFlags(image | IF, UNPRIVILEGED | IF),
+        SetFlags(_with_if(view, image), UNPRIVILEGED | IF),
         SetSegment(Seg.CS, code),
         SetSegment(Seg.SS, stack),
         SetGpr(Gpr.ESP, esp),
@@ -98,13 +118,13 @@ def _to_v8086(call: Call, view: View, eip: int, cs: int, image: int) -> VmiEffec
     """Entering virtual-8086 mode clears the MSR SYSENTER_CS; the guest has to write it anew."""
     esp, ss, *data = unpack("<6I", view.read(call.esp + 16 & MASK32, 24))
     if eip > 0xFFFF:
-        return fault(call, GP, 0)
+        return (Raise(GP, 0),)
     loads = ((Seg.CS, cs), (Seg.SS, ss & 0xFFFF), *zip(_V8086_ORDER, data, strict=True))
     system = view.system
     return (
-        *_interrupts_on(image),
+        *_interrupts_on(view, image),
         SetSystem(replace(system, msrs=system.with_msr(SYSENTER_CS, 0))),
-        SetFlags(image | IF, UNPRIVILEGED | IF | VM),
+        SetFlags(_with_if(view, image), UNPRIVILEGED | IF | VM),
         *(SetSegment(register, v8086_segment(value & 0xFFFF)) for register, value in loads),
         SetGpr(Gpr.ESP, esp),
         SetEip(eip),
@@ -112,8 +132,17 @@ def _to_v8086(call: Call, view: View, eip: int, cs: int, image: int) -> VmiEffec
     )
 
 
-def _interrupts_on(image: int) -> tuple[Effect, ...]:
-    if image & IF:
+def _with_if(view: View, image: int) -> int:
+    """The image that user mode gets: always with interrupts on, unless its own CLI may turn them off."""
+    return image if _owns_if(view) else image | IF
+
+
+def _owns_if(view: View) -> bool:
+    return view.user_if and view.system.viopl == USER_RING
+
+
+def _interrupts_on(view: View, image: int) -> tuple[Effect, ...]:
+    if image & IF or _owns_if(view):
         return ()
     return (Note(f"VMI IRET to user mode with IF clear in its image {image:#010x}: interrupts are on all the same"),)
 
@@ -123,7 +152,7 @@ def _segment(view: View, selector: int) -> Segment | None:
     entry = fetch(view, selector)
     if entry is None:
         return None
-    return segment_from_descriptor(selector, *guest_image(entry, view.system.hole))
+    return segment_from_descriptor(selector, *deprivileged(*entry, view.system.hole))
 
 
 def _code(view: View, selector: int, level: int, eip: int) -> Segment | Raise:
@@ -160,7 +189,7 @@ def sysexit(call: Call, view: View, _state: VmiState) -> VmiEffects:
     """STI; SYSEXIT in one: to EIP = EDX and ESP = ECX in the flat user segments behind the MSR SYSENTER_CS."""
     result = execute(view, _SYSEXIT)
     if result.returned is None:
-        return as_call(call, result.effects)
+        return as_call(call, view, result.effects)
     return (SetFlags(IF, IF), *result.effects, replace(result.returned, image=result.returned.image | IF))
 
 

@@ -1,7 +1,7 @@
 """CPUID: the processor that guests find, a P6-class one with what the machine really has and nothing else.
 
-A pure table (SDM volume 2, CPUID). A feature is listed only if its instructions run; there is no local APIC, no MTRR
-and no machine-check architecture.
+A pure table (SDM volume 2, CPUID). A feature is listed only if its instructions run; there are no MTRRs and
+no machine-check architecture. The local APIC is listed while IA32_APIC_BASE has it switched on.
 """
 
 from typing import Final
@@ -17,6 +17,7 @@ TSC: Final = 1 << 4
 MSR: Final = 1 << 5
 PAE: Final = 1 << 6
 CX8: Final = 1 << 8
+APIC: Final = 1 << 9
 SEP: Final = 1 << 11
 PGE: Final = 1 << 13
 CMOV: Final = 1 << 15
@@ -57,9 +58,10 @@ _LEAVES: Final[dict[int, Leaf]] = {
 }
 
 
-def cpuid(leaf: int) -> Leaf:
+def cpuid(leaf: int, *, apic: bool = True) -> Leaf:
     """(EAX, EBX, ECX, EDX). A leaf that does not exist answers as the highest basic one, as Intel's do.
 
-    No leaf here has subleaves, so ECX does not matter.
+    No leaf here has subleaves, so ECX does not matter. `apic`: the local APIC is switched on.
     """
-    return _LEAVES.get(leaf, _LEAVES[HIGHEST])
+    eax, ebx, ecx, edx = _LEAVES.get(leaf, _LEAVES[HIGHEST])
+    return (eax, ebx, ecx, edx | APIC) if leaf == 1 and apic else (eax, ebx, ecx, edx)

@@ -5,7 +5,8 @@ which the machine combines with the event under delivery (exceptions.combine) an
 
 One algorithm serves both worlds (SDM volume 3, 6.12). A paravirtual guest differs in the rings (its kernel is at
 KERNEL_RING, whatever level its descriptors name below 3), in the stack (set by UpdateKernelStack, always flat), in the
-32 bytes that must be free at handler entry, and in the live arithmetic flags, on which a handler must not rely.
+32 bytes that must be free at handler entry, and in the live arithmetic flags, on which a handler must not rely (the
+last two as its latitude has it).
 """
 
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class TaskGate:
-    """The vector has a task gate. The machine does not switch tasks."""
+    """The vector has a task gate, and `selector` is that of the handler's TSS (see task_switch)."""
 
     selector: int
 
@@ -94,7 +95,6 @@ class _Event:
     entry: Entry
     error: int | None
     return_eip: int
-    harsh_flags: bool
 
     @property
     def ext(self) -> int:
@@ -113,21 +113,19 @@ def deliver(
     entry: Entry,
     return_eip: int,
     error: int | None = None,
-    harsh_flags: bool = True,
 ) -> Delivery:
     """Enter the handler of `vector`, with `return_eip` as the EIP that it sees.
 
-    `error`: the error code, None for an event that has none. `harsh_flags`: a paravirtual handler finds the live
-    arithmetic flags inverted; the pushed image is what counts. May raise PageFault while it reads the guest's tables.
+    `error`: the error code, None for an event that has none. May raise PageFault while it reads the guest's tables.
     """
-    event = _Event(vector, entry, error, return_eip, harsh_flags)
+    event = _Event(vector, entry, error, return_eip)
     try:
         return _protected(view, event) if view.cr(0) & 1 else _real(view, event)
     except SegmentFault as fault:
         return Refused(Raise(fault.vector, fault.error))
 
 
-def software_interrupt(view: View, vector: int, length: int, *, harsh_flags: bool = True) -> Delivery:
+def software_interrupt(view: View, vector: int, length: int) -> Delivery:
     """INT n, INT3 or INTO of `length` bytes at EIP.
 
     In virtual-8086 mode INT n needs IOPL = 3, while INT3 and INTO do not (SDM volume 3, 20.3.3). Which of them it is,
@@ -137,7 +135,7 @@ def software_interrupt(view: View, vector: int, length: int, *, harsh_flags: boo
         last = (view.segment(Seg.CS).base + view.eip + length - 1) & MASK32
         if view.read(last, 1)[0] == vector:
             return Refused(Raise(GP, 0))
-    return deliver(view, vector, entry=Entry.SOFTWARE, return_eip=next_eip(view, length), harsh_flags=harsh_flags)
+    return deliver(view, vector, entry=Entry.SOFTWARE, return_eip=next_eip(view, length))
 
 
 def _image(view: View, event: _Event) -> int:
@@ -263,7 +261,7 @@ def _protected(view: View, event: _Event) -> Delivery:
     writes, pointer = push(stack, pointer, frame, 4 if gate.wide else 2, user=cpl == 3, error=stack_error)
     if not within(code, gate.offset, 1):
         raise SegmentFault(GP, event.ext)
-    if view.system.paravirtual and cpl < 3 and not _has_room(view, pointer, writes):
+    if view.system.paravirtual and view.latitude.stack32 and cpl < 3 and not _has_room(view, pointer, writes):
         return End(
             Why.TERMINATED,
             0,
@@ -274,7 +272,7 @@ def _protected(view: View, event: _Event) -> Delivery:
     effects = (
         *writes,
         *_switch(view, stack if inner else None, esp),
-        *_flags(view, event, gate, image),
+        *_flags(view, gate, image),
         SetSegment(Seg.CS, code),
         SetEip(gate.offset),
     )
@@ -302,10 +300,10 @@ def _switch(view: View, stack: Segment | None, esp: int) -> tuple[Effect, ...]:
     return (*leave, SetSegment(Seg.SS, stack), SetGpr(Gpr.ESP, esp))
 
 
-def _flags(view: View, event: _Event, gate: Gate, image: int) -> tuple[SetFlags, ...]:
+def _flags(view: View, gate: Gate, image: int) -> tuple[SetFlags, ...]:
     cleared = eflags.TF | eflags.NT | eflags.RF | eflags.VM
     if gate.type in (SystemType.INTERRUPT_GATE16, SystemType.INTERRUPT_GATE32):
         cleared |= eflags.IF
-    if view.system.paravirtual and event.harsh_flags:
+    if view.system.paravirtual and view.latitude.flags:
         return (SetFlags(~image & eflags.ARITHMETIC, cleared | eflags.ARITHMETIC),)
     return (SetFlags(0, cleared),)

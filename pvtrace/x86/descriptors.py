@@ -27,6 +27,7 @@ ATTRIBUTES: Final = 0x00F0FF00
 
 FLAT_CODE: Final = GRANULAR | BIG | PRESENT | NOT_SYSTEM | CODE | WRITABLE | ACCESSED
 FLAT_DATA: Final = GRANULAR | BIG | PRESENT | NOT_SYSTEM | WRITABLE | ACCESSED
+NO_HOLE: Final = 1 << 32
 KERNEL_RING: Final = 1
 """The privilege level of a paravirtual guest's kernel."""
 
@@ -185,7 +186,8 @@ def load(view: View, selector: int, vector: int = GP, external: int = 0) -> Segm
 
 
 def deprivileged(lo: int, hi: int, hole: int) -> tuple[int, int]:
-    """The descriptor as a paravirtual guest must have it: kernel segments at KERNEL_RING, ending below `hole`.
+    """The descriptor as a paravirtual guest must have it: kernel segments at KERNEL_RING, ending below `hole`. Without
+    one no limit is clipped, not even of a segment that wraps.
 
     Code and data only; others come back unchanged. A segment that begins in the hole is marked not present.
     Expand-down segments keep their limit: they reach up to the end of linear space only by wrapping, which the
@@ -196,6 +198,8 @@ def deprivileged(lo: int, hi: int, hole: int) -> tuple[int, int]:
     if dpl(hi) < KERNEL_RING:
         hi = with_dpl(hi, KERNEL_RING)
     segment = segment_from_descriptor(0, lo, hi)
+    if hole >= NO_HOLE:
+        return lo, hi
     if segment.base >= hole:
         return lo, hi & ~PRESENT
     if not hi & CODE and hi & EXPAND_DOWN:

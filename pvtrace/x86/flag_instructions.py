@@ -3,6 +3,10 @@
 Natively as in the manual (SDM volume 2). In a paravirtual guest the hardware holds IF = 1 and IOPL = 0: the kernel's
 CLI and STI trap and are emulated, those of user code with virtual IOPL 3 are skipped, PUSHF shows the hardware's IF
 and IOPL, and POPF silently leaves both alone.
+
+With `View.user_if`, the alternative that the proposal's authors refused, CLI and STI of such user code are emulated as
+well. PUSHF and POPF stay what they are, so a section of PUSHF, CLI, POPF never gets its interrupts back; a Note says
+where.
 """
 
 from dataclasses import replace
@@ -13,7 +17,7 @@ from pvtrace.model.step import Step
 from pvtrace.x86 import eflags
 from pvtrace.x86.descriptors import SegmentFault
 from pvtrace.x86.disasm import Instruction
-from pvtrace.x86.effects import Effects, Raise, SetFlags, SetGpr, SetSystem
+from pvtrace.x86.effects import Effects, Note, Raise, SetFlags, SetGpr, SetSystem
 from pvtrace.x86.exceptions import GP
 from pvtrace.x86.operands import MASK32, advance, is_user, is_v8086, push, read_stack, with_sp
 from pvtrace.x86.results import FlagAttempt, Result
@@ -43,15 +47,24 @@ def _change_if(view: View, instruction: Instruction, enable: bool) -> Result:
     kernel = system.paravirtual and view.cpl < 3
     if not kernel and view.cpl > system.viopl:
         return _refused(name, attempt, asked)
-    if system.paravirtual and not kernel:
+    if system.paravirtual and not kernel and not view.user_if:
         return Result(name, (advance(view, instruction),), FlagAttempt(attempt, asked, Outcome.SKIPPED))
     if system.vif == enable:
         return Result(name, (advance(view, instruction),), FlagAttempt(attempt, asked, Outcome.NO_CHANGE))
     change: Effects = (SetFlags(image, eflags.IF),)
     if enable:
         change = (SetSystem(replace(system, shadow=Step(view.step + 1))), *change)
-    outcome = Outcome.TRAPPED if kernel else Outcome.TOOK_EFFECT
+    outcome = Outcome.TRAPPED if system.paravirtual else Outcome.TOOK_EFFECT
     return Result(name, (*change, advance(view, instruction)), FlagAttempt(attempt, asked, outcome))
+
+
+def _never_again(view: View, asked: int) -> Effects:
+    """User code has turned interrupts off by its own CLI, and now wants them back by a POPF that cannot give them."""
+    system = view.system
+    if not (view.user_if and system.paravirtual and view.cpl == 3 and not system.vif and asked & eflags.IF):
+        return ()
+    text = f"user POPF at {view.eip:08x} asks for IF=1 and is silently ignored: interrupts stay off until an STI"
+    return (Note(text),)
 
 
 def pushf(view: View, instruction: Instruction) -> Result:
@@ -86,6 +99,11 @@ def popf(view: View, instruction: Instruction) -> Result:
     if system.paravirtual:
         mask &= ~(eflags.IF | eflags.IOPL)
     esp = with_sp(view, view.segment(Seg.SS), (view.gpr(Gpr.ESP) + size) & MASK32)
-    effects: Effects = (SetFlags(asked & ~eflags.RF, mask), SetGpr(Gpr.ESP, esp), advance(view, instruction))
+    effects: Effects = (
+        *_never_again(view, asked),
+        SetFlags(asked & ~eflags.RF, mask),
+        SetGpr(Gpr.ESP, esp),
+        advance(view, instruction),
+    )
     attempt = FlagAttempt(Attempt.POPF, asked, attempt_outcome(view, asked, mask))
     return Result("POPF", effects, attempt)

@@ -16,11 +16,13 @@ from pvtrace.x86.exceptions import GP
 from pvtrace.x86.fast_calls import SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP
 from pvtrace.x86.operands import MASK32, advance, may_use_privileged
 from pvtrace.x86.results import Result
+from pvtrace.x86.state import System
 from pvtrace.x86.view import View
 
 MASK64: Final = (1 << 64) - 1
 TSC: Final = 0x10
 APIC_BASE: Final = 0x1B
+APIC_GLOBAL_ENABLE: Final = 1 << 11
 MISC_ENABLE: Final = 0x1A0
 PAT: Final = 0x277
 EFER: Final = 0xC0000080
@@ -41,7 +43,7 @@ class Msr:
 MSRS: Final[Mapping[int, Msr]] = {
     TSC: Msr("IA32_TIME_STAMP_COUNTER", writable=MASK64),
     0x17: Msr("IA32_PLATFORM_ID"),
-    APIC_BASE: Msr("IA32_APIC_BASE", reset=0xFEE00100, writable=0xFFFFFF800),
+    APIC_BASE: Msr("IA32_APIC_BASE", reset=0xFEE00900, writable=0xFFFFFF800),
     0x2A: Msr("EBL_CR_POWERON", ignored=MASK64),
     0x79: Msr("IA32_BIOS_UPDT_TRIG", ignored=MASK64),
     0x8B: Msr("IA32_BIOS_SIGN_ID", ignored=MASK64),
@@ -58,6 +60,16 @@ MSRS: Final[Mapping[int, Msr]] = {
 def tsc(view: View) -> int:
     """The time-stamp counter: virtual time, moved by what the guest has written to it."""
     return (view.ticks + view.system.msr(TSC)) & MASK64
+
+
+def apic_base(system: System) -> int:
+    """IA32_APIC_BASE: the local APIC's address, and in bit 11 whether it is there at all."""
+    return MSRS[APIC_BASE].reset ^ system.msr(APIC_BASE)
+
+
+def has_apic(system: System) -> bool:
+    """Whether the local APIC is switched on."""
+    return bool(apic_base(system) & APIC_GLOBAL_ENABLE)
 
 
 def read_msr(view: View, index: int) -> int | None:
@@ -121,7 +133,7 @@ def rdpmc(view: View, instruction: Instruction) -> Result:
 
 def cpuid_instruction(view: View, instruction: Instruction) -> Result:
     leaf = view.gpr(Gpr.EAX)
-    eax, ebx, ecx, edx = cpuid(leaf)
+    eax, ebx, ecx, edx = cpuid(leaf, apic=has_apic(view.system))
     effects = (
         SetGpr(Gpr.EAX, eax),
         SetGpr(Gpr.EBX, ebx),

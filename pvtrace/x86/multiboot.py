@@ -5,12 +5,13 @@ Specification, version 0.6.96.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pvtrace.model.errors import InputError
 from pvtrace.x86.elf import EXECUTABLE, READABLE, WRITABLE, ElfSegment
+from pvtrace.x86.elf_sections import Sections
 
 HEADER_MAGIC: Final = 0x1BADB002
 LOADER_MAGIC: Final = 0x2BADB002
@@ -18,18 +19,24 @@ LOADER_MAGIC: Final = 0x2BADB002
 
 SEARCH_SIZE: Final = 8192
 PAGE_ALIGN, MEMORY_INFO, VIDEO_MODE, ADDRESSES = 1 << 0, 1 << 1, 1 << 2, 1 << 16
-"""Header flags. Video mode is a wish that a machine without a display cannot fulfil; the kernel sees no flag for it."""
+"""Header flags. Video mode is a wish: a kernel that has one is told what there is, a text screen."""
 
 REQUIRED: Final = 0xFFFF
 KNOWN: Final = PAGE_ALIGN | MEMORY_INFO | VIDEO_MODE
 
 INFO_MEMORY, INFO_COMMAND_LINE, INFO_MODULES, INFO_MEMORY_MAP, INFO_LOADER_NAME = 1 << 0, 1 << 2, 1 << 3, 1 << 6, 1 << 9
+INFO_ELF_SECTIONS, INFO_FRAMEBUFFER = 1 << 5, 1 << 12
+"""Flags of the information."""
+
+TEXT_SCREEN: Final = (0xB8000, 160, 80, 25, 16, 2)
+"""Framebuffer fields of a text screen: address, bytes in a line, columns, lines, bits of a cell, type 2."""
+
 USABLE, RESERVED = 1, 2
 """Types of the memory map's ranges."""
 
 _HEADER: Final = struct.Struct("<3I")
 _ADDRESSES: Final = struct.Struct("<5I")
-_INFO: Final = struct.Struct("<13I12xI20x")  # up to the VBE fields; what no flag announces is 0
+_INFO: Final = struct.Struct("<13I12xI20xQ3I2B6x")  # APM and VBE are left out; what no flag announces is 0
 _MODULE: Final = struct.Struct("<4I")
 _RANGE: Final = struct.Struct("<IQQI")
 
@@ -58,6 +65,10 @@ class Module:
     start: int
     size: int
     string: str
+
+
+Information = Callable[[int], bytes]
+"""The information for the address at which it is to be placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +127,6 @@ def kernel_at_addresses(data: bytes, name: str, header: Header) -> Kernel | None
     return Kernel(ElfSegment(load, load, content, bss_end - load, READABLE | WRITABLE | EXECUTABLE), entry)
 
 
-def information_size(command_line: str, modules: Sequence[str], ranges: int, loader: str) -> int:
-    """Bytes that `information` will give for these strings and so many memory ranges."""
-    strings = sum(len(_string(text)) for text in (command_line, loader, *modules))
-    return _INFO.size + ranges * _RANGE.size + len(modules) * _MODULE.size + strings
-
-
 def information(
     address: int,
     *,
@@ -129,10 +134,13 @@ def information(
     modules: Sequence[Module],
     memory: Sequence[MemoryRange],
     loader: str,
+    sections: Sections | None = None,
+    text_screen: bool = False,
 ) -> bytes:
     """The information structure and everything it points to, to be placed at physical `address` (EBX).
 
-    Lower and upper memory are those of the first two usable ranges; the upper one begins at 1 MiB.
+    The length does not depend on the address. Lower and upper memory are those of the first two usable ranges; the
+    upper one begins at 1 MiB. `sections` are where they say; `text_screen`: tell of the screen.
     """
     map_at = address + _INFO.size
     modules_at = map_at + len(memory) * _RANGE.size
@@ -149,18 +157,26 @@ def information(
     descriptors = [_MODULE.pack(m.start, m.start + m.size, place(m.string), 0) for m in modules]
     ranges = [_RANGE.pack(_RANGE.size - 4, r.start, r.end - r.start, r.type) for r in memory]
     lower, upper = [(r.end - r.start) // 1024 for r in memory if r.type == USABLE][:2]
+    elf = (0, 0, 0, 0)
+    flags = INFO_MEMORY | INFO_COMMAND_LINE | INFO_MODULES | INFO_MEMORY_MAP | INFO_LOADER_NAME
+    if sections is not None:
+        flags |= INFO_ELF_SECTIONS
+        elf = (sections.count, len(sections.headers) // sections.count, sections.address, sections.names)
+    if text_screen:
+        flags |= INFO_FRAMEBUFFER
     info = _INFO.pack(
-        INFO_MEMORY | INFO_COMMAND_LINE | INFO_MODULES | INFO_MEMORY_MAP | INFO_LOADER_NAME,
+        flags,
         lower,
         upper,
         0,
         command_line_at,
         len(modules),
         modules_at,
-        *(0, 0, 0, 0),
+        *elf,
         len(memory) * _RANGE.size,
         map_at,
         loader_at,
+        *(TEXT_SCREEN if text_screen else (0,) * len(TEXT_SCREEN)),
     )
     return b"".join([info, *ranges, *descriptors, strings])
 

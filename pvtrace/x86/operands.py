@@ -13,9 +13,13 @@ from pvtrace.x86.descriptors import CODE, EXPAND_DOWN, NOT_SYSTEM, SegmentFault
 from pvtrace.x86.disasm import Instruction, Memory
 from pvtrace.x86.effects import Effect, SetEip, SetGpr, WriteMemory
 from pvtrace.x86.exceptions import SS
-from pvtrace.x86.view import View
+from pvtrace.x86.view import PageFault, View
 
 MASK32: Final = 0xFFFFFFFF
+
+PRESENT: Final = 1 << 0
+WRITE: Final = 1 << 1
+"""Bits of a page fault's error code (SDM volume 3, 4.7)."""
 
 
 def code_bits(view: View) -> int:
@@ -120,6 +124,19 @@ def push(
         data = (value & ((1 << (8 * size)) - 1)).to_bytes(size, "little")
         writes.append(WriteMemory((stack.base + pointer) & MASK32, data, user))
     return tuple(writes), pointer
+
+
+def check_store(view: View, address: int, size: int) -> None:
+    """Raise the page fault of a supervisor's store before it is made, when what comes with it cannot be undone."""
+    if view.writable(address, size):
+        return
+    for byte in range(address, address + size):
+        if not view.writable(byte & MASK32, 1):
+            try:
+                view.read(byte & MASK32, 1)
+            except PageFault as refused:
+                raise PageFault(refused.address, refused.error | WRITE) from None
+            raise PageFault(byte & MASK32, PRESENT | WRITE)
 
 
 def is_protected(view: View) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from pvtrace.x86 import (
     control_instructions,
+    far_transfers,
     fast_calls,
     flag_instructions,
     machine_specific,
@@ -123,9 +124,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "RDPMC": machine_specific.rdpmc,
     "CPUID": machine_specific.cpuid_instruction,
     "ICEBP": icebp,
+    "CALL FAR": far_transfers.far_transfer,
+    "JMP FAR": far_transfers.far_transfer,
     **dict.fromkeys(ABSENT, undefined),
 }
-"""Every other instruction (far transfers, segment loads, LAR, LSL, VERR, VERW, ARPL ...) runs on the CPU itself."""
+"""Every other instruction (RETF, segment loads, LAR, LSL, VERR, VERW, ARPL ...) runs on the CPU itself."""
 
 
 def execute(view: View, code: bytes) -> Result:

@@ -53,6 +53,7 @@ class Result:
     value: int | None = None
     returned: Returned | None = None
     entered: Entered | None = None
+    task_switch: bool = False
 
     @property
     def faulted(self) -> int | None:

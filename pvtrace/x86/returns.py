@@ -16,8 +16,9 @@ from pvtrace.x86.descriptors import SegmentFault
 from pvtrace.x86.disasm import Instruction
 from pvtrace.x86.effects import Effect, Effects, End, Raise, SetEip, SetFlags, SetGpr, SetSegment
 from pvtrace.x86.exceptions import GP, NP, SS
-from pvtrace.x86.operands import MASK32, is_protected, is_v8086, read_stack, with_sp, within
+from pvtrace.x86.operands import MASK32, is_protected, is_v8086, next_eip, read_stack, with_sp, within
 from pvtrace.x86.results import FlagAttempt, Result, Returned
+from pvtrace.x86.task_switch import By, previous, switch
 from pvtrace.x86.view import View
 
 _DATA_SEGMENTS: Final = (Seg.ES, Seg.FS, Seg.GS, Seg.DS)
@@ -45,11 +46,9 @@ def iret(view: View, instruction: Instruction) -> Result:
     """IRET by instruction. May raise PageFault while it reads the stack or the tables."""
     protected = is_protected(view)
     asked = eflags.guest_flags(view.eflags, view.system)
-    if protected and view.eflags & eflags.NT:
-        return Result(
-            "IRET", (End(Why.UNSUPPORTED, 0, "IRET with NT set returns to another task; tasks are not modelled"),)
-        )
     try:
+        if protected and view.eflags & eflags.NT:
+            return _to_caller(view, instruction)
         if is_v8086(view) and view.system.viopl < 3:
             raise SegmentFault(GP, 0)
         size = instruction.operand_size
@@ -60,6 +59,18 @@ def iret(view: View, instruction: Instruction) -> Result:
     except SegmentFault as fault:
         attempt = FlagAttempt(Attempt.IRET, asked, Outcome.FAULTED)
         return Result("IRET", (Raise(fault.vector, fault.error),), attempt)
+
+
+def _to_caller(view: View, instruction: Instruction) -> Result:
+    """NT is set: back to the task that the current TSS is linked to."""
+    if view.system.paravirtual:
+        detail = f"IRET at {view.eip:08x} with NT set returns to another task, which ends a paravirtual guest"
+        return Result("IRET", (End(Why.UNSUPPORTED, 0, detail),))
+    outcome = switch(view, previous(view), By.RETURN, return_eip=next_eip(view, instruction.length))
+    if isinstance(outcome, End):
+        return Result("IRET", (outcome,))
+    returned = Returned(outcome.eip, outcome.cs, outcome.image, outcome.esp, outcome.ss)
+    return Result("IRET", outcome.effects, returned=returned, task_switch=True)
 
 
 def _asked(view: View, image: int, size: int) -> int:

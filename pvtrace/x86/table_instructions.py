@@ -1,7 +1,7 @@
 """Descriptor-table registers: LGDT, LIDT, LLDT, LTR load them; SGDT, SIDT, SLDT, STR show them (SDM volume 2).
 
-The loads of a paravirtual kernel trap and keep their native meaning, but for the kernel's descriptors, which LGDT and
-LLDT move to KERNEL_RING in the guest's own table as VMI_SetGDT and VMI_SetLDT do. The stores do not trap on that
+The loads of a paravirtual kernel trap and keep their native meaning, but that LGDT and LLDT rewrite the guest's table
+and load the segment registers anew, as VMI_SetGDT and VMI_SetLDT do. The stores do not trap on that
 hardware and show what the hypervisor has loaded.
 """
 
@@ -12,8 +12,9 @@ from pvtrace.x86 import descriptors, hypervisor
 from pvtrace.x86.control_instructions import general_protection
 from pvtrace.x86.descriptors import SegmentFault, SystemType
 from pvtrace.x86.disasm import Instruction, Memory
-from pvtrace.x86.effects import Effect, Raise, SetGdtr, SetIdtr, SetLdtr, SetTr, WriteMemory
+from pvtrace.x86.effects import Effect, Effects, Raise, SetGdtr, SetIdtr, SetLdtr, SetTr, WriteMemory
 from pvtrace.x86.exceptions import GP, NP, UD
+from pvtrace.x86.guest_tables import or_end, reload_all, table_images, table_of
 from pvtrace.x86.operands import (
     MASK32,
     advance,
@@ -39,21 +40,6 @@ def _read_table_register(view: View, instruction: Instruction, memory: Memory) -
     return TableRegister(base if instruction.operand_size == 4 else base & 0xFFFFFF, int.from_bytes(raw[:2], "little"))
 
 
-def deprivileging_writes(view: View, table: TableRegister) -> tuple[WriteMemory, ...]:
-    """The stores that move the kernel's segments in a guest's table to KERNEL_RING and out of the hole."""
-    count = (table.limit + 1) // 8
-    raw = view.read(table.base, count * 8) if count else b""
-    writes = []
-    for index in range(count):
-        entry = raw[8 * index : 8 * index + 8]
-        lo, hi = int.from_bytes(entry[:4], "little"), int.from_bytes(entry[4:], "little")
-        new_lo, new_hi = descriptors.deprivileged(lo, hi, view.system.hole)
-        if (new_lo, new_hi) != (lo, hi):
-            data = new_lo.to_bytes(4, "little") + new_hi.to_bytes(4, "little")
-            writes.append(WriteMemory((table.base + 8 * index) & MASK32, data))
-    return tuple(writes)
-
-
 def lgdt(view: View, instruction: Instruction) -> Result:
     return _load_table(view, instruction)
 
@@ -69,11 +55,15 @@ def _load_table(view: View, instruction: Instruction) -> Result:
     if not may_use_privileged(view):
         return general_protection(name)
     table = _read_table_register(view, instruction, instruction.memory)
-    writes: tuple[Effect, ...] = ()
+    effects: Effects = (SetGdtr(table) if name == "LGDT" else SetIdtr(table), advance(view, instruction))
     if name == "LGDT" and view.system.paravirtual:
-        writes = deprivileging_writes(view, table)
-    loaded = SetGdtr(table) if name == "LGDT" else SetIdtr(table)
-    return Result(name, (*writes, loaded, advance(view, instruction)), operand=table.base, value=table.limit)
+        images = table_images(view, table, view.system.hole, first=1)
+        effects = or_end((*images, *effects, *reload_all(view, table, table_of(view.ldtr), _blame(view, name))))
+    return Result(name, effects, operand=table.base, value=table.limit)
+
+
+def _blame(view: View, name: str) -> str:
+    return f"{name} at {view.eip:08x}"
 
 
 def store_table(view: View, instruction: Instruction) -> Result:
@@ -98,10 +88,14 @@ def lldt(view: View, instruction: Instruction) -> Result:
         return general_protection("LLDT")
     selector = read_rm16(view, instruction)
     try:
-        effects = load_ldt(view, selector)
+        loaded = load_ldt(view, selector)
     except SegmentFault as fault:
         return Result("LLDT", (Raise(fault.vector, fault.error),), operand=selector)
-    return Result("LLDT", (*effects, advance(view, instruction)), operand=selector)
+    effects: Effects = (*loaded, advance(view, instruction))
+    if view.system.paravirtual:
+        new = next(effect.segment for effect in loaded if isinstance(effect, SetLdtr))
+        effects = or_end((*effects, *reload_all(view, view.gdtr, table_of(new), _blame(view, "LLDT"))))
+    return Result("LLDT", effects, operand=selector)
 
 
 def load_ldt(view: View, selector: int) -> tuple[Effect, ...]:
@@ -116,10 +110,10 @@ def load_ldt(view: View, selector: int) -> tuple[Effect, ...]:
         raise SegmentFault(GP, error)
     if not descriptors.is_present(segment.attributes):
         raise SegmentFault(NP, error)
-    writes: tuple[Effect, ...] = ()
+    images: Effects = ()
     if view.system.paravirtual:
-        writes = deprivileging_writes(view, TableRegister(segment.base, min(segment.limit, 0xFFFF)))
-    return (*writes, SetLdtr(segment))
+        images = table_images(view, TableRegister(segment.base, segment.limit), view.system.hole)
+    return (*images, SetLdtr(segment))
 
 
 def ltr(view: View, instruction: Instruction) -> Result:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from pvtrace.model.registers import Segment, TableRegister
 from pvtrace.model.step import Step
+from pvtrace.x86.latitude import Latitude
 from pvtrace.x86.state import System
 
 
@@ -41,6 +42,13 @@ class View(Protocol):
     def tr(self) -> Segment: ...
     @property
     def system(self) -> System: ...
+    @property
+    def latitude(self) -> Latitude: ...
+    @property
+    def user_if(self) -> bool:
+        """Whether CLI and STI of a paravirtual guest's user code at virtual IOPL 3 change the virtual IF."""
+        ...
+
     @property
     def ticks(self) -> int:
         """Virtual time in cycles (see machine.clock)."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import pytest
 
@@ -85,6 +85,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts pvtrace with pipes; what still runs at the end of the test is killed."""
     running: list[subprocess.Popen[bytes]] = []
+    opened: list[IO[bytes] | None] = []
 
     def begin(*arguments: str | Path, **options: object) -> subprocess.Popen[bytes]:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -94,16 +95,21 @@ def start(tmp_path: Path) -> Iterator[Start]:
             **{**pipes, **options},  # type: ignore[call-overload]
         )
         running.append(process)
+        opened.extend((process.stdin, process.stdout, process.stderr))
         return process
 
     yield begin
     for process in running:
         process.kill()
-        process.communicate()
+        process.wait()
+    for pipe in opened:
+        if pipe is not None:
+            pipe.close()
 
 
 def end_of(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """Exit code and standard error of a process that ends by itself."""
+    """Exit code and standard error of a process that ends by itself. Its input stays open until the test ends."""
+    process.stdin = None
     _, errors = process.communicate(timeout=PATIENCE)
     text = errors.decode()
     assert "Traceback" not in text, text

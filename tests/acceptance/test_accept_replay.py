@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -63,34 +62,27 @@ def test_fifty_recordings_are_equal(tmp_path: Path) -> None:
 
 
 def type_slowly(process: subprocess.Popen[bytes], chosen: random.Random) -> None:
+    """Waits until the guest listens, and a random time before each word."""
     assert process.stdin is not None
+    assert process.stdout is not None
+    while b"UTC" not in process.stdout.readline():
+        assert process.poll() is None
     for word in (b"one", b" two\n", b"three\n", b"quit\n"):
         time.sleep(chosen.uniform(0.0, 0.12))
         process.stdin.write(word)
         process.stdin.flush()
-    process.stdin.close()
 
 
 def record_live(folder: Path, name: str, number: int) -> Path:
     """A recording by the host's clock, with what is typed coming at random moments."""
     path = folder / f"{name}-{number}.pvt"
     options = ("--clock", "host", "--timeout", str(PATIENCE), "-o", path)
-    with subprocess.Popen(
-        command("-q", "record", demo(name), *options),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        typist = threading.Thread(target=type_slowly, args=(process, random.Random(number)))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command("-q", "record", demo(name), *options), **pipes) as process:  # type: ignore[call-overload]
         if name == "echo":
-            typist.start()
-        elif process.stdin is not None:
-            process.stdin.close()
-        assert process.stderr is not None
-        errors = process.stderr.read().decode()
-        assert process.wait(PATIENCE) == 0, errors
-        if name == "echo":
-            typist.join()
+            type_slowly(process, random.Random(number))
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, errors.decode()
     return path
 
 

@@ -4,8 +4,9 @@ bits 32
 org 0x200000
     jmp begin
 align 4
+header:
     dd 0x1BADB002, 0x10000, -(0x1BADB002 + 0x10000)
-    dd 0x200000 + 8, 0x200000, 0, 0x202000, begin
+    dd header, 0x200000, 0, 0x202000, begin
 align 8
 gdt:
     dq 0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF

@@ -142,7 +142,7 @@ def test_the_information_keeps_clear_of_a_kernel_in_low_memory(build: Build) -> 
     image = boot_image(build(text=0x8000), ram_size=RAM)
     assert image.gprs[Gpr.EBX] == 0xE000
     full = boot_image(build(text=0x8000), ram_size=RAM, command_line="x" * 0x95000)
-    assert full.gprs[Gpr.EBX] == 0x100000
+    assert full.gprs[Gpr.EBX] >= 0x100000
 
 
 def test_roms_are_where_they_were_asked_for(build: Build) -> None:

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvtrace.machine.bus import PC_REGIONS, UNKNOWN, Platform, PortBus, Region, pc_platform
+from pvtrace.machine.bus import UNKNOWN, PortBus, Region
 from pvtrace.machine.devices.debug_console import DelayPort
 from pvtrace.machine.devices.device import State
+from pvtrace.machine.pc import PC_REGIONS, Platform, pc_platform
 from pvtrace.model.stops import Why
 
 HZ = 100_000_000
@@ -118,7 +119,7 @@ def test_the_pc_as_its_bios_leaves_it() -> None:
     bus = World().pc.bus
     assert (bus.read(0x21, 1, 0).value, bus.read(0xA1, 1, 0).value) == (0xB8, 0x8E)
     assert bus.read(0x4D0, 2, 0).value == 0
-    assert bus.read(0x64, 1, 0).value == 0
+    assert bus.read(0x64, 1, 0).value == 0x14
     assert bus.read(0xE9, 1, 0).value == 0xE9
     assert bus.read(0x3FD, 1, 0).value == 0x60
     assert bus.next_event(0) == -(-65_537 * HZ // 1_193_182)
@@ -179,7 +180,7 @@ def test_time_and_memory_size_come_from_outside() -> None:
     assert bus.read(0x71, 1, 0).value == 1
 
 
-ports = st.sampled_from([p for r in PC_REGIONS for p in range(r.port, r.port + r.size)] + [0x300, 0xCF8])
+ports = st.sampled_from([p for r in PC_REGIONS for p in range(r.port, r.port + r.size)] + [0x300, 0x1CE])
 accesses = st.lists(
     st.tuples(ports, st.sampled_from([1, 2, 4]), st.none() | st.integers(0, 0xFFFFFFFF), st.integers(0, 1 << 22)),
     max_size=40,

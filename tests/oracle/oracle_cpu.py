@@ -213,8 +213,8 @@ class OracleCpu:
         except unicorn.UcError:
             return NoMemory()
         self._steps += 1
-        if self._fault is None:
-            return None
+        if self._fault is None or (self._fault[0] != _TRAP and self.eip != start):
+            return None  # a fault elsewhere is that of fetching what follows an indirect jump: not begun yet
         if self._fault[0] != _TRAP:
             self._settle_flags(flags)
         return Fault(*self._fault)
@@ -223,6 +223,7 @@ class OracleCpu:
         """No instruction changes the flags and then faults; some of Unicorn's do."""
         self.env.cc_src = flags & _ARITHMETIC
         self.env.cc_op = 1  # CC_OP_EFLAGS: they are in cc_src
+        self.env.eflags = self.env.eflags & ~_ARITHMETIC | flags & _ARITHMETIC
 
     # ------------------------------------------------------------------ the protocol
 

@@ -10,6 +10,9 @@ NX: Final = 1 << 63
 PRESENT, WRITE, USER, RESERVED, FETCH = 1, 2, 4, 8, 16
 """Bits of the page-fault error code."""
 
+ABOVE_36_BITS: Final = 0x7FFFFFF000000000
+"""Reserved on a processor without CPUID leaf 80000008h (SDM volume 3, 4.1.4)."""
+
 
 class Access(Enum):
     READ = 0
@@ -64,13 +67,14 @@ def walk(read: Read, paging: Paging, linear: int, access: Access, user: bool) ->
     error |= FETCH if access is Access.FETCH and nx else 0
     size, index_bits = (8, 9) if paging.pae else (4, 10)
     table = paging.cr3 & 0xFFFFF000
+    reserved = False
     if paging.pae:
         pdpte = read((paging.cr3 & 0xFFFFFFE0) + 8 * (linear >> 30), 8)
         if not pdpte & P:
             return error
+        reserved = bool(pdpte & (ABOVE_36_BITS | NX | 0x1E6))
         table = pdpte & 0x000FFFFFFFFFF000
     entries: list[tuple[int, int]] = []
-    reserved = False
     shift = 12 + index_bits
     while True:
         at = table + size * (linear >> shift & ((1 << index_bits) - 1))
@@ -79,7 +83,7 @@ def walk(read: Read, paging: Paging, linear: int, access: Access, user: bool) ->
             return error
         entries.append((at, entry))
         if paging.pae:
-            reserved |= bool(entry & 0x7FF0000000000000) or (bool(entry & NX) and not nx)
+            reserved |= bool(entry & ABOVE_36_BITS) or (bool(entry & NX) and not nx)
         large = shift > 12 and bool(entry & PS) and (paging.pae or paging.pse)
         if large or shift == 12:
             break

@@ -9,6 +9,7 @@ Linear memory (physical is the same, but for the aliases), 4 KiB pages:
     26      alias of 20     30  stack
 """
 
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
@@ -161,7 +162,7 @@ def _jump(r: Random) -> bytes:
     return r.choice((bytes((0x70 + r.randrange(16),)), b"\xeb", b"\xe2", b"\xe3", b"\xe0")) + b"\x00"
 
 
-_KINDS: Final = (
+KINDS: Final = (
     (_alu,) * 6
     + (_one_operand,) * 4
     + (_two_byte,) * 3
@@ -175,10 +176,14 @@ _KINDS: Final = (
 
 def stream(r: Random) -> tuple[bytes, ...]:
     """Instructions (a piece may hold more than one, or less)."""
-    kinds = [r.choice(_KINDS) for _ in range(r.randrange(3, 40))]
-    pieces = [kind(r) for kind in kinds]
+    return stream_of([(r.choice(KINDS), r) for _ in range(r.randrange(3, 40))], r)
+
+
+def stream_of(kinds: Sequence[tuple[Callable[[Random], bytes], Random]], r: Random) -> tuple[bytes, ...]:
+    """One piece of each of these kinds; the jumps lead to pieces."""
+    pieces = [kind(source) for kind, source in kinds]
     starts = [sum(map(len, pieces[:n])) for n in range(len(pieces) + 1)]
-    for n, kind in enumerate(kinds):
+    for n, (kind, _) in enumerate(kinds):
         if kind is _jump:
             to = max(-128, min(127, r.choice(starts) - starts[n + 1]))
             pieces[n] = pieces[n][:-1] + (to & 0xFF).to_bytes(1, "little")

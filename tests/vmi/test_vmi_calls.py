@@ -25,7 +25,7 @@ from pvtrace.x86.effects import (
 from pvtrace.x86.exceptions import PF
 from rom.abi import CALLS, Generation, Place, by_name
 
-ELSEWHERE = {*init.HANDLERS, *transitions.HANDLERS, *apic.HANDLERS, "INVD"}
+ELSEWHERE = {*init.HANDLERS, *transitions.HANDLERS, *apic.UNSUPPORTED, "INVD"}
 """Tested by themselves, here or in a file of their own."""
 
 

@@ -128,6 +128,7 @@ def test_a_store_that_would_fault_is_the_first_effect(name: str, operands: dict[
         ("SetGDT", {"table_pointer": 0xF0000000}),
         ("SetIDT", {"table_pointer": 0xF0000000}),
         ("OUTSB", {"buffer_pointer": 0xF0000000, "count": 1}),
+        ("SetInitialAPState", {"state_pointer": 0xF0000000, "apic_id": 1}),
     ],
 )
 def test_a_pointer_to_nowhere_is_a_page_fault_at_the_call_site(name: str, operands: dict[str, int]) -> None:

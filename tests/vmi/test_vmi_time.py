@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vmi_flat import HZ, Guest, paravirtual
 
-from pvtrace.model.stops import Why
 from pvtrace.vmi.state import Alarm, VmiState
-from pvtrace.vmi.time import Counter, Fired, counter, due, fire
-from pvtrace.x86.effects import End
+from pvtrace.vmi.time import Counter, Fired, Wiring, counter, due, fire
 
 START = 1000
 MS = HZ // 1000
@@ -40,7 +38,7 @@ def test_no_burst_makes_up_for_what_was_missed(now: int, following: int) -> None
     """The next expiry is the first e0 + k*p strictly after now."""
     state = VmiState(start=START, alarms=(Alarm(1, 2, PERIODIC), None))
     after, fired = fire(state, START + now)
-    assert fired == (Fired(Counter.REAL, 1),)
+    assert fired == (Fired(Counter.REAL, 1, Wiring.IRQ0),)
     assert after.alarms[0] == Alarm(following, 2, PERIODIC)
 
 
@@ -69,7 +67,7 @@ def test_one_shot_disarms(expiry: int, ticks: int) -> None:
     state = VmiState(start=START, alarms=(None, Alarm(expiry, 0, 1)))
     after, fired = fire(state, ticks)
     if expiry <= ticks - START:
-        assert (after.alarms, fired) == ((None, None), (Fired(Counter.AVAILABLE, expiry),))
+        assert (after.alarms, fired) == ((None, None), (Fired(Counter.AVAILABLE, expiry, Wiring.IRQ0),))
     else:
         assert (after, fired) == (state, ())
 
@@ -77,7 +75,7 @@ def test_one_shot_disarms(expiry: int, ticks: int) -> None:
 def test_both_alarms_may_fire_at_once() -> None:
     state = VmiState(start=START, alarms=(Alarm(5, 0, 0), Alarm(5, 3, 0x101)))
     after, fired = fire(state, START + 5)
-    assert fired == (Fired(Counter.REAL, 5), Fired(Counter.AVAILABLE, 5))
+    assert fired == (Fired(Counter.REAL, 5, Wiring.IRQ0), Fired(Counter.AVAILABLE, 5, Wiring.IRQ0))
     assert after.alarms == (None, Alarm(8, 3, 0x101))
 
 
@@ -102,11 +100,17 @@ def test_arming_again_replaces_and_cancelling_tells() -> None:
     assert guest.do("CancelAlarm", flags=2) & 0xFFFFFFFF == 0
 
 
-def test_an_alarm_by_local_apic_ends_the_run() -> None:
-    (end,) = paravirtual().call("SetAlarm", flags=0x10000, expiry_low=5)
-    assert isinstance(end, End)
-    assert end.why is Why.UNSUPPORTED
-    assert "APIC" in end.detail
+def test_alarms_are_wired_as_their_flags_say() -> None:
+    guest = paravirtual()
+    guest.do("SetAlarm", flags=0x10000, expiry_low=5)
+    guest.do("SetAlarm", flags=1, expiry_low=7)
+    start = guest.vmi.start
+    assert due(guest.vmi, start) == start + 5
+    assert due(guest.vmi, start, Wiring.APIC) == start + 5
+    assert due(guest.vmi, start, Wiring.IRQ0) == start + 7
+    after, fired = fire(guest.vmi, start + 10)
+    assert fired == (Fired(Counter.REAL, 5, Wiring.APIC), Fired(Counter.AVAILABLE, 7, Wiring.IRQ0))
+    assert after.alarms == (None, None)
 
 
 def updated(guest: Guest) -> int:

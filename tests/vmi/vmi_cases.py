@@ -20,7 +20,8 @@ from vmi_flat import (
 
 from pvtrace.model.registers import Gpr, Seg, TableRegister
 from pvtrace.model.stops import Why
-from pvtrace.vmi.effects import SetVmi, VmiEffects
+from pvtrace.vmi.apic import AP_STATE_SIZE
+from pvtrace.vmi.effects import ReadApic, SetVmi, VmiEffects, WriteApic
 from pvtrace.vmi.state import Alarm, LinearMapping
 from pvtrace.x86 import descriptors as d
 from pvtrace.x86 import eflags
@@ -159,7 +160,7 @@ CONTROL_CASES = [
     ),
     Case("RDTSC", {}, lambda g: edx_eax(g.ticks)),
     Case("RDPMC", {"index": 1}, edx_eax(0)),
-    Case("RDMSR", {"index": 0x1B}, edx_eax(0xFEE00100)),
+    Case("RDMSR", {"index": 0x1B}, edx_eax(0xFEE00900)),
     Case(
         "WRMSR",
         {"index": 0x175, "value_low": 0xC0100000, "value_high": 0},
@@ -328,7 +329,33 @@ MMU_CASES = [
     Case("SetLazyMode", {"mode": 5}, (Note("SetLazyMode(0x5) names no mode and is ignored"),)),
 ]
 
-CASES = [*IO_CASES, *CONTROL_CASES, *INTERRUPT_CASES, *DESCRIPTOR_CASES, *TIME_CASES, *MMU_CASES]
+AP_STATE = bytes(range(AP_STATE_SIZE))
+NEVER_STARTS = "a state for the processor with APIC id 3 was recorded; there is one processor, and it never starts"
+
+APIC_CASES = [
+    Case("APICRead", {"register": 0x320}, (ReadApic(0x320),), V3),
+    Case("APICRead", {"register": 0xFFF0B320}, (ReadApic(0x320),), V13),
+    Case("APICWrite", {"register": 0xB0, "value": 5}, (WriteApic(0xB0, 5),), V3),
+    Case("APICWrite", {"register": 0xFFF0B0B0, "value": 5}, (WriteApic(0xB0, 5),), V13),
+    Case(
+        "SetInitialAPState",
+        {"state_pointer": DATA, "apic_id": 3},
+        lambda g: (SetVmi(replace(g.vmi, ap_states=((1, "aa"), (3, AP_STATE.hex())))), Note(NEVER_STARTS)),
+        prepare=lambda g: (
+            g.memory.__setitem__(slice(DATA, DATA + AP_STATE_SIZE), AP_STATE),
+            setattr(g, "vmi", replace(g.vmi, ap_states=((1, "aa"), (3, "bb")))),
+        ),
+    ),
+    Case(
+        "SetInitialAPState",
+        {"state_pointer": 0xF0000000, "apic_id": 3},
+        (Note("the state at f0000000 for the processor with APIC id 3 is not mapped"),),
+        V13,
+    ),
+    Case("SetAlarm", {"flags": 0x10000, "expiry_low": 6}, vmi(alarms=(Alarm(6, 0, 0x10000), None))),
+]
+
+CASES = [*IO_CASES, *CONTROL_CASES, *INTERRUPT_CASES, *DESCRIPTOR_CASES, *TIME_CASES, *MMU_CASES, *APIC_CASES]
 
 
 def generations(name: str) -> list[Generation]:

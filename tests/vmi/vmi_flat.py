@@ -9,7 +9,7 @@ from struct import pack, unpack
 from pvtrace.model.registers import Gpr, Seg, Segment, TableRegister
 from pvtrace.model.step import RESET, Step
 from pvtrace.vmi.call import Call
-from pvtrace.vmi.effects import SetVmi, VmiEffects, transfers_control
+from pvtrace.vmi.effects import ReadApic, SetVmi, VmiEffects, WriteApic, transfers_control
 from pvtrace.vmi.state import VmiState
 from pvtrace.vmi.table import perform
 from pvtrace.x86 import descriptors as d
@@ -36,6 +36,7 @@ from pvtrace.x86.effects import (
     WritePort,
 )
 from pvtrace.x86.results import Returned
+from pvtrace.x86.latitude import DEFAULT, Latitude
 from pvtrace.x86.state import System
 from pvtrace.x86.view import PageFault
 from rom.abi import Generation, Place, by_name
@@ -118,7 +119,10 @@ class Guest:
     ticks: int = 1000
     hz: int = HZ
     wall: int = 1_700_000_000_000_000_000
+    latitude: Latitude = DEFAULT
+    user_if: bool = False
     absent: set[int] = field(default_factory=set)
+    apic: dict[int, int] = field(default_factory=dict)
     read_only: set[int] = field(default_factory=set)
     ports: list[int] = field(default_factory=list)
     written: list[WritePort] = field(default_factory=list)
@@ -211,6 +215,10 @@ class Guest:
                     self.written.append(effect)
                 case FlushTlb():
                     self.flushes += 1
+                case ReadApic(register):
+                    self.gprs[Gpr.EAX] = self.apic.get(register, 0)
+                case WriteApic(register, value):
+                    self.apic[register] = value
                 case HaltCpu():
                     self.halted = True
                 case Returned():

@@ -19,6 +19,7 @@ from pvtrace.x86.effects import (
     SetTr,
     WriteMemory,
 )
+from pvtrace.x86.latitude import DEFAULT, Latitude
 from pvtrace.x86.state import System
 from pvtrace.x86.view import PageFault
 
@@ -69,6 +70,8 @@ class FlatView:
     system: System = NATIVE
     ticks: int = 5000
     hz: int = 1_000_000
+    latitude: Latitude = DEFAULT
+    user_if: bool = False
     gprs: list[int] = field(default_factory=lambda: [0, 0, 0, 0, STACK, 0, 0, 0])
     crs: list[int] = field(default_factory=lambda: [0x11, 0, 0, 0, 0])
     segments: list[Segment] = field(default_factory=lambda: [segment(USER_SS)] * 6)

@@ -28,6 +28,7 @@ from pvtrace.model.stops import Why
 from pvtrace.x86 import eflags
 from pvtrace.x86.delivery import Delivered, Entry, Refused, TaskGate, deliver, software_interrupt
 from pvtrace.x86.effects import End, Raise
+from pvtrace.x86.latitude import Latitude
 from pvtrace.x86.privileged import execute
 
 HANDLER = 0x6000
@@ -217,7 +218,8 @@ def test_harsh_flags(flags: int) -> None:
     harsh = ready(at_ring(1, paravirtual=True, flags=flags & ~eflags.TF))
     mild = ready(at_ring(1, paravirtual=True, flags=flags & ~eflags.TF))
     image = enter(harsh, error=0).image
-    enter(mild, error=0, harsh_flags=False)
+    mild.latitude = Latitude(flags=False)
+    enter(mild, error=0)
     assert (harsh.eflags ^ image) & eflags.ARITHMETIC == eflags.ARITHMETIC
     assert (mild.eflags ^ image) & eflags.ARITHMETIC == 0
     assert (harsh.eflags ^ mild.eflags) & ~eflags.ARITHMETIC == 0

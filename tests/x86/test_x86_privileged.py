@@ -1,5 +1,7 @@
 """Privileged and sensitive instructions: who may, what happens, what a paravirtual guest sees."""
 
+from dataclasses import replace
+
 import pytest
 from flat_view import (
     GDT,
@@ -237,7 +239,7 @@ def test_msrs(value: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("index", "value"), [(0x1B, 0xFEE00100), (0x277, 0x0007040600070406), (0xC0000080, 0), (0xFE, 0)]
+    ("index", "value"), [(0x1B, 0xFEE00900), (0x277, 0x0007040600070406), (0xC0000080, 0), (0xFE, 0)]
 )
 def test_msrs_after_reset(index: int, value: int) -> None:
     view = at_ring(0)
@@ -267,6 +269,10 @@ def test_cpuid() -> None:
     eax, ebx, ecx, edx = cpuid(0)
     assert (eax, b"".join(word.to_bytes(4, "little") for word in (ebx, edx, ecx))) == (2, b"GenuineIntel")
     view = at_ring(3)
+    view.gprs[Gpr.EAX] = 1
+    view.apply(run(view, "0fa2").effects)
+    assert view.gprs[Gpr.EDX] & 1 << 9
+    view.system = replace(view.system, msrs=view.system.with_msr(0x1B, 1 << 11))  # switched off
     view.gprs[Gpr.EAX] = 1
     view.apply(run(view, "0fa2").effects)
     assert not view.gprs[Gpr.EDX] & 1 << 9

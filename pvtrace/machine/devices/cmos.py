@@ -1,17 +1,24 @@
 """The real-time clock and CMOS memory of a PC (MC146818): index register at offset 0, data at offset 1.
 
-The time is the machine's wall clock plus the offset that the guest set. The clock raises no interrupts: the enables in
-register B can be set and read back, and register C reads 0. Source: Motorola MC146818 data sheet; bytes beyond the
-clock: IBM PC AT technical reference, and the sizes of extended memory at 30h and 34h.
+The time is the machine's wall clock plus the offset that the guest set. Its interrupts are in rtc_interrupts.py.
+Source: Motorola MC146818 data sheet; bytes beyond the clock: IBM PC AT technical reference, and the sizes of extended
+memory at 30h and 34h.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pvtrace.machine.devices.device import State
+from pvtrace.machine.devices.device import Line, State
+from pvtrace.machine.devices.rtc_interrupts import RtcInterrupts
 
 SECONDS, MINUTES, HOURS, WEEKDAY, DAY, MONTH, YEAR, CENTURY = 0, 2, 4, 6, 7, 8, 9, 0x32
+ALARMS: Final = ((1, SECONDS), (3, MINUTES), (5, HOURS))
+"""Alarm registers, and what each is compared with."""
+
+ANY: Final = 0xC0
+"""An alarm register with both upper bits set matches everything."""
+
 TIME: Final = (SECONDS, MINUTES, HOURS, WEEKDAY, DAY, MONTH, YEAR, CENTURY)
 A, B, C, D = 0x0A, 0x0B, 0x0C, 0x0D
 UPDATING: Final = 0x80  # register A
@@ -37,12 +44,14 @@ def memory_sizes(ram_size: int) -> dict[int, int]:
 
 
 class Cmos:
-    """`wallclock` gives nanoseconds since 1970-01-01 UTC at a virtual time in ticks; `ram_size` is in bytes."""
+    """`wallclock` gives nanoseconds since 1970-01-01 UTC at a virtual time in ticks, of which there are `hz` in a
+    second; `ram_size` is in bytes; `line` is IRQ 8."""
 
     width = 1
 
-    def __init__(self, wallclock: Callable[[int], int], ram_size: int) -> None:
+    def __init__(self, wallclock: Callable[[int], int], ram_size: int, hz: int, line: Line) -> None:
         self._wallclock = wallclock
+        self._interrupts = RtcInterrupts(hz, line)
         self._index = 0
         self._offset_ns = 0  # the guest's clock minus the wall clock
         self._frozen: dict[int, int] | None = None  # the time registers while the guest sets them
@@ -57,6 +66,8 @@ class Cmos:
         if index == A:
             soon = self._frozen is None and (self._wallclock(now) + self._offset_ns) % NS >= NS - UPDATE_NS
             return self._bytes[A] | UPDATING * soon
+        if index == C:
+            return self._interrupts.acknowledge(now)
         return self._bytes.get(index, 0)
 
     def write(self, offset: int, _width: int, value: int, now: int) -> None:
@@ -71,13 +82,22 @@ class Cmos:
                 self._frozen = fields
         elif index == A:
             self._bytes[A] = value & ~UPDATING
+            self._interrupts.configure(value & 0xF, self._bytes[B], now)
         elif index == B:
             self._control(value, now)
+            self._interrupts.configure(self._bytes[A] & 0xF, value, now)
         elif index not in (C, D):
             self._bytes[index] = value
 
+    def next_event(self, now: int) -> int | None:
+        return self._interrupts.next_event(now)
+
+    def advance(self, now: int) -> None:
+        self._interrupts.advance(now, lambda: self._alarm_matches(now))
+
     def save(self) -> State:
         return {
+            "interrupts": self._interrupts.save(),
             "index": self._index,
             "offset_ns": self._offset_ns,
             "frozen": None if self._frozen is None else [self._frozen[index] for index in TIME],
@@ -85,10 +105,16 @@ class Cmos:
         }
 
     def load(self, state: State) -> None:
+        self._interrupts.load(state["interrupts"])
         self._index = state["index"]
         self._offset_ns = state["offset_ns"]
         self._frozen = None if state["frozen"] is None else dict(zip(TIME, state["frozen"], strict=True))
         self._bytes = dict(enumerate(state["bytes"]))
+
+    def _alarm_matches(self, now: int) -> bool:
+        shown = self._time(now)
+        wanted = ((self._bytes.get(at, 0), shown[index]) for at, index in ALARMS)
+        return all(alarm & ANY == ANY or alarm == value for alarm, value in wanted)
 
     def _control(self, value: int, now: int) -> None:
         """Register B. SET stops the clock's registers; when it is cleared the clock goes on from what they hold."""

@@ -1,68 +1,159 @@
-"""The 8042 keyboard controller with nothing plugged in: enough to reset the machine and to answer who asks.
+"""The 8042 keyboard controller with a keyboard behind it; no mouse is plugged in.
 
-Registers by offset: 0 data, 1 status (read) and command (write). It is never busy. Source: IBM PC AT technical
-reference, "Keyboard controller".
+Registers by offset: 0 data, 1 status (read) and command (write). It is never busy: a command is done when it is
+written, and its answer waits in the queue. IRQ 1 is high while a byte can be read, and drops for a moment between two.
+Scan codes come in as set 1, which is what a guest sees with the translation that a BIOS leaves on; A20 is always open.
+Sources: IBM PC AT and PS/2 technical references, "Keyboard controller" and "Keyboard".
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from pvtrace.machine.devices.device import EndRun, State
+from pvtrace.machine.devices.device import EndRun, Line, State
 from pvtrace.model.stops import Why
 
-RESET_PULSES: Final = range(0xF0, 0x100)  # pulse output lines; bit 0 clear pulses the reset line
-READ_CONFIGURATION: Final = 0x20
-WRITE_CONFIGURATION: Final = 0x60
-WRITE_OUTPUT: Final = 0xD1
-REPLIES: Final = {0xAA: 0x55, 0xAB: 0x00, 0xD0: 0xCF}
-"""Self test passed, keyboard interface good, output port (A20 on, no reset)."""
+LONGEST: Final = 256
+"""Bytes that can wait to be read; keys beyond are lost, as with a keyboard whose buffer is full."""
 
-OUTPUT_FULL: Final = 0x01
-SYSTEM_FLAG: Final = 0x04
+OUTPUT_FULL, SYSTEM_FLAG, COMMAND_LAST, UNLOCKED = 0x01, 0x04, 0x08, 0x10  # status
+INTERRUPT, KEYBOARD_OFF, TRANSLATE = 0x01, 0x10, 0x40  # configuration
+LEFT_BY_BIOS: Final = TRANSLATE | SYSTEM_FLAG | INTERRUPT
+
+READ_CONFIGURATION, WRITE_CONFIGURATION = 0x20, 0x60
+DISABLE_KEYBOARD, ENABLE_KEYBOARD = 0xAD, 0xAE
+WRITE_OUTPUT, WRITE_KEYBOARD_BUFFER, WRITE_MOUSE_BUFFER, WRITE_MOUSE = 0xD1, 0xD2, 0xD3, 0xD4
+PULSE: Final = 0xF0  # ... FFh: pulse output lines; bit 0 clear pulses the reset line
+WITH_DATA: Final = frozenset(
+    {WRITE_CONFIGURATION, WRITE_OUTPUT, WRITE_KEYBOARD_BUFFER, WRITE_MOUSE_BUFFER, WRITE_MOUSE}
+)
+REPLIES: Final = {0xA9: 0x02, 0xAA: 0x55, 0xAB: 0x00, 0xC0: 0x80, 0xD0: 0xCF}
+"""No mouse (clock line stuck), self test passed, keyboard interface good, input port, output port (A20 on)."""
+
+ACKNOWLEDGE, PASSED, RESEND, ECHO = 0xFA, 0xAA, 0xFE, 0xEE  # what a keyboard says
+IDENTIFIER: Final = (0xAB, 0x83)
+TRANSLATED_IDENTIFIER: Final = (0xAB, 0x41)
+LIGHTS, SCAN_SET, REPETITION = 0xED, 0xF0, 0xF3  # commands to a keyboard; a data byte follows
+ECHO_BACK, IDENTIFY, SCAN, DISABLE, DEFAULTS, RESET = 0xEE, 0xF2, 0xF4, 0xF5, 0xF6, 0xFF
 
 
 @dataclass(slots=True)
 class Registers:
-    configuration: int = 0
-    reply: int | None = None
-    expects: int = 0  # the command whose data byte comes next, 0 for none
+    """`queue`: bytes that wait to be read. `expects`: the controller's command whose data byte comes next, and
+    `keyboard_expects`: the keyboard's; 0 for none. `scanning`: the keyboard sends keys."""
+
+    configuration: int = LEFT_BY_BIOS
+    queue: list[int] = field(default_factory=list)
+    expects: int = 0
+    keyboard_expects: int = 0
+    command_last: bool = False
+    scanning: bool = True
+    scan_set: int = 2
 
 
 class Keyboard:
-    """Status reads 0 at first: neither full nor busy, so that no guest waits for ever to write."""
+    """`line`: IRQ 1."""
 
     width = 1
 
-    def __init__(self, end: EndRun) -> None:
+    def __init__(self, line: Line, end: EndRun) -> None:
+        self._line = line
         self._end = end
         self._now = Registers()
+
+    def press(self, codes: bytes) -> None:
+        """Keys were pressed or released: scan codes of set 1. A keyboard that is switched off loses them."""
+        state = self._now
+        if state.scanning and not state.configuration & KEYBOARD_OFF:
+            self._reply(*codes[: LONGEST - len(state.queue)])
 
     def read(self, offset: int, _width: int, _now: int) -> int:
         state = self._now
         if offset == 1:
-            return (OUTPUT_FULL if state.reply is not None else 0) | state.configuration & SYSTEM_FLAG
-        reply, state.reply = state.reply, None
-        return reply or 0
+            full = OUTPUT_FULL if state.queue else 0
+            return full | state.configuration & SYSTEM_FLAG | COMMAND_LAST * state.command_last | UNLOCKED
+        if not state.queue:
+            return 0
+        value = state.queue.pop(0)
+        self._line(False)
+        self._drive()
+        return value
 
     def write(self, offset: int, _width: int, value: int, _now: int) -> None:
         state = self._now
+        state.command_last = offset == 1
         if offset == 1:
-            state.expects = value if value in (WRITE_CONFIGURATION, WRITE_OUTPUT) else 0
-            if value == READ_CONFIGURATION:
-                state.reply = state.configuration
-            elif value in REPLIES:
-                state.reply = REPLIES[value]
-            elif value in RESET_PULSES and not value & 1:
-                self._end(Why.REBOOT, 0)
-            return
-        expected, state.expects = state.expects, 0
-        if expected == WRITE_CONFIGURATION:
-            state.configuration = value
-        elif expected == WRITE_OUTPUT and not value & 1:
-            self._end(Why.REBOOT, 0)
+            self._command(value)
+        elif state.expects:
+            expected, state.expects = state.expects, 0
+            self._data(expected, value)
+        else:
+            self._to_keyboard(value)
 
     def save(self) -> State:
         return asdict(self._now)
 
     def load(self, state: State) -> None:
-        self._now = Registers(**state)
+        self._now = Registers(**{**state, "queue": list(state["queue"])})
+
+    def _command(self, value: int) -> None:
+        state = self._now
+        state.expects = value if value in WITH_DATA else 0
+        if value in REPLIES:
+            self._reply(REPLIES[value])
+        elif value == READ_CONFIGURATION:
+            self._reply(state.configuration)
+        elif value == DISABLE_KEYBOARD:
+            state.configuration |= KEYBOARD_OFF
+        elif value == ENABLE_KEYBOARD:
+            state.configuration &= ~KEYBOARD_OFF
+        elif value >= PULSE and not value & 1:
+            self._end(Why.REBOOT, 0)
+
+    def _data(self, command: int, value: int) -> None:
+        if command == WRITE_CONFIGURATION:
+            self._now.configuration = value
+            self._drive()
+        elif command == WRITE_OUTPUT and not value & 1:
+            self._end(Why.REBOOT, 0)
+        elif command == WRITE_KEYBOARD_BUFFER:
+            self._reply(value)
+
+    def _to_keyboard(self, value: int) -> None:
+        """A byte for the keyboard itself. Writing to it switches it on again."""
+        state = self._now
+        state.configuration &= ~KEYBOARD_OFF
+        expected, state.keyboard_expects = state.keyboard_expects, 0
+        if expected:
+            self._keyboard_data(expected, value)
+            return
+        if value == RESET:
+            state.scanning, state.scan_set = True, 2
+            self._reply(ACKNOWLEDGE, PASSED)
+        elif value == IDENTIFY:
+            translated = state.configuration & TRANSLATE
+            self._reply(ACKNOWLEDGE, *(TRANSLATED_IDENTIFIER if translated else IDENTIFIER))
+        elif value in (SCAN, DISABLE, DEFAULTS):
+            state.scanning = value != DISABLE
+            self._reply(ACKNOWLEDGE)
+        elif value in (LIGHTS, SCAN_SET, REPETITION):
+            state.keyboard_expects = value
+            self._reply(ACKNOWLEDGE)
+        else:
+            self._reply(ECHO if value == ECHO_BACK else RESEND)
+
+    def _keyboard_data(self, command: int, value: int) -> None:
+        """Lights and repetition show nowhere; the scan set is remembered for who asks."""
+        state = self._now
+        if command == SCAN_SET and value == 0:
+            self._reply(ACKNOWLEDGE, state.scan_set)
+        else:
+            if command == SCAN_SET:
+                state.scan_set = value
+            self._reply(ACKNOWLEDGE)
+
+    def _reply(self, *values: int) -> None:
+        self._now.queue.extend(values)
+        self._drive()
+
+    def _drive(self) -> None:
+        self._line(bool(self._now.queue) and bool(self._now.configuration & INTERRUPT))

@@ -80,6 +80,12 @@ class Uart:
         self._now.queue.extend(data)
         self._fill()
 
+    @property
+    def listens(self) -> bool:
+        """Whether a byte that arrives now would interrupt."""
+        state = self._now
+        return bool(state.ier & Interrupt.RECEIVED) and not state.mcr & LOOPBACK
+
     def read(self, offset: int, _width: int, _now: int) -> int:
         state = self._now
         match Register(offset):

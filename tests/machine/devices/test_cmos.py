@@ -16,7 +16,7 @@ TIME = (0x32, 9, 8, 7, 4, 2, 0)
 
 def made(start: datetime = START, ram: int = 64 * MIB) -> Cmos:
     """A clock whose ticks are nanoseconds."""
-    return Cmos(lambda now: int(start.timestamp()) * NS + now, ram)
+    return Cmos(lambda now: int(start.timestamp()) * NS + now, ram, NS, lambda _level: None)
 
 
 def read(cmos: Cmos, index: int, now: int = 0) -> int:

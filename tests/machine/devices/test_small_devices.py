@@ -1,13 +1,11 @@
-"""The devices with a register or two: exit ports, power, keyboard controller, debug console, delay and port 61h."""
+"""The devices with a register or two: exit port, debug console, delay and port 61h."""
 
-import json
 from itertools import pairwise
 
 import pytest
 
 from pvtrace.machine.devices.debug_console import DebugConsole, DelayPort
-from pvtrace.machine.devices.exit_port import DebugExit, PowerControl
-from pvtrace.machine.devices.keyboard import Keyboard
+from pvtrace.machine.devices.exit_port import DebugExit
 from pvtrace.machine.devices.pit import PIT_HZ, Pit
 from pvtrace.machine.devices.port61 import Port61
 from pvtrace.model.stops import Why
@@ -32,47 +30,6 @@ def test_debug_exit(width: int, value: int) -> None:
     device.write(0, width, value, 0)
     assert ends.asked == [(Why.EXIT, value)]
     device.load(device.save())
-
-
-def test_power_off() -> None:
-    ends = Ends()
-    device = PowerControl(ends)
-    assert device.read(0, 2, 0) == 0
-    device.write(0, 2, 0x1C00, 0)
-    device.write(0, 1, 0x20, 0)
-    assert ends.asked == []
-    device.write(0, 2, 0x2000, 0)
-    device.write(1, 1, 0x34, 0)
-    assert ends.asked == [(Why.SHUTDOWN, 0)] * 2
-    device.load(device.save())
-
-
-def test_keyboard_controller_resets() -> None:
-    ends = Ends()
-    device = Keyboard(ends)
-    assert (device.read(0, 1, 0), device.read(1, 1, 0)) == (0, 0)
-    device.write(1, 1, 0xFF, 0)  # pulses nothing
-    device.write(0, 1, 0x00, 0)
-    device.write(1, 1, 0xD1, 0)
-    device.write(0, 1, 0xDF, 0)  # A20 on, no reset
-    assert ends.asked == []
-    device.write(1, 1, 0xFE, 0)
-    device.write(1, 1, 0xD1, 0)
-    device.write(0, 1, 0xDE, 0)
-    assert ends.asked == [(Why.REBOOT, 0)] * 2
-
-
-@pytest.mark.parametrize(("command", "reply"), [(0xAA, 0x55), (0xAB, 0), (0xD0, 0xCF), (0x20, 0x65)])
-def test_keyboard_controller_replies(command: int, reply: int) -> None:
-    device, copy = Keyboard(Ends()), Keyboard(Ends())
-    device.write(1, 1, 0x60, 0)
-    device.write(0, 1, 0x65, 0)
-    device.write(1, 1, command, 0)
-    copy.load(json.loads(json.dumps(device.save())))
-    for one in (device, copy):
-        assert one.read(1, 1, 0) == 0x05
-        assert one.read(0, 1, 0) == reply
-        assert one.read(1, 1, 0) == 0x04
 
 
 def test_debug_console() -> None:

@@ -1,0 +1,1 @@
+"""Registers by architecture, as gdb wants them described."""

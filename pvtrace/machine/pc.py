@@ -1,0 +1,149 @@
+"""The PC: its devices, at which ports and addresses they answer, on which interrupt lines, and which end a halt.
+
+The buses and the devices know nothing of each other; all wiring is here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pvtrace.machine.bus import PortBus, Region
+from pvtrace.machine.devices.acpi_power import AcpiPower
+from pvtrace.machine.devices.cmos import Cmos
+from pvtrace.machine.devices.debug_console import DebugConsole, DelayPort
+from pvtrace.machine.devices.device import Device, EndRun, State, Timer
+from pvtrace.machine.devices.exit_port import DebugExit
+from pvtrace.machine.devices.fw_cfg import FwCfg
+from pvtrace.machine.devices.keyboard import Keyboard
+from pvtrace.machine.devices.pci import Pci
+from pvtrace.machine.devices.pic import Pic
+from pvtrace.machine.devices.pit import Pit
+from pvtrace.machine.devices.port61 import Port61
+from pvtrace.machine.devices.uart import Uart
+from pvtrace.machine.devices.vga import Vga
+from pvtrace.machine.interrupt_controller import TIMER_IRQ, InterruptController
+from pvtrace.machine.memory_bus import APIC_BASE, IO_APIC_BASE, MemoryBus
+from pvtrace.model.stops import Why
+from pvtrace.x86.machine_specific import APIC_GLOBAL_ENABLE
+
+PC_REGIONS: Final = (
+    Region(0x020, 2, "pic", 0),
+    Region(0x040, 4, "pit"),
+    Region(0x060, 1, "keyboard", 0),
+    Region(0x061, 1, "port61"),
+    Region(0x064, 1, "keyboard", 1),
+    Region(0x070, 2, "cmos"),
+    Region(0x080, 1, "delay"),
+    Region(0x0A0, 2, "pic", 2),
+    Region(0x0E9, 1, "debug_console"),
+    Region(0x0F4, 4, "debug_exit"),
+    Region(0x3C0, 16, "vga", 0x00),
+    Region(0x3D4, 2, "vga", 0x14),
+    Region(0x3DA, 1, "vga", 0x1A),
+    Region(0x3F8, 8, "uart"),
+    Region(0x4D0, 2, "pic", 4),
+    Region(0x510, 2, "fw_cfg"),
+    Region(0x600, 12, "power"),
+    Region(0xCF8, 8, "pci"),
+)
+"""The machine's port map."""
+
+KEYBOARD_IRQ, UART_IRQ, RTC_IRQ = 1, 4, 8
+
+APIC_PAGE: Final = 0xFFFFF000
+"""The address in IA32_APIC_BASE, as far as a 32-bit machine has addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A timer, and whether what it raises would get through to the CPU now."""
+
+    timer: Timer
+    admitted: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The PC's devices: behind `bus` and `memory`; and those that the machine has other business with."""
+
+    bus: PortBus
+    memory: MemoryBus
+    interrupts: InterruptController
+    uart: Uart
+    keyboard: Keyboard
+    wakes: tuple[Wake, ...]
+
+    @property
+    def pic(self) -> Pic:
+        return self.interrupts.pic
+
+    def next_wake(self, now: int) -> int | None:
+        """When a timer will interrupt a CPU that halts now; None if none of them gets through."""
+        times = (wake.timer.next_event(now) for wake in self.wakes if wake.admitted())
+        return min((due for due in times if due is not None), default=None)
+
+    def locate_apic(self, base: int) -> None:
+        """IA32_APIC_BASE has this value: where the local APIC answers, and whether it does."""
+        present = bool(base & APIC_GLOBAL_ENABLE)
+        self.interrupts.apic.switch(present)
+        self.memory.move("apic", base & APIC_PAGE if present else None)
+
+    def save(self) -> dict[str, Any]:
+        """All devices; canonical, as of PortBus."""
+        return {"devices": self.bus.save(), "memory": self.memory.save(), "interrupts": self.interrupts.save()}
+
+    def load(self, state: State) -> None:
+        """After `locate_apic`: what that resets is put back here."""
+        self.bus.load(state["devices"])
+        self.memory.load(state["memory"])
+        self.interrupts.load(state["interrupts"])
+
+
+def pc_platform(
+    *,
+    hz: int,
+    ram_size: int,
+    wallclock: Callable[[int], int],
+    transmitted: Callable[[int], None],
+    end: EndRun,
+) -> Platform:
+    """A PC in the state that its BIOS leaves: PIC vectors 08h and 70h with masks B8h and 8Eh, PIT at 18.2 Hz.
+
+    `hz`: ticks per second; `ram_size`: bytes; `wallclock`: nanoseconds since 1970 at a time in ticks; `transmitted`:
+    gets each byte written to the console; `end`: called when a device wants the run to end.
+    """
+    interrupts = InterruptController(lambda: end(Why.REBOOT, 0))
+    pit = Pit.left_by_bios(hz, interrupts.line(TIMER_IRQ))
+    uart = Uart(interrupts.line(UART_IRQ), transmitted)
+    keyboard = Keyboard(interrupts.line(KEYBOARD_IRQ), end)
+    cmos = Cmos(wallclock, ram_size, hz, interrupts.line(RTC_IRQ))
+    apic = interrupts.apic
+    devices: dict[str, Device] = {
+        "pic": interrupts.pic,
+        "apic": apic,
+        "io_apic": interrupts.io_apic,
+        "pit": pit,
+        "keyboard": keyboard,
+        "port61": Port61(pit),
+        "cmos": cmos,
+        "delay": DelayPort(),
+        "debug_console": DebugConsole(transmitted),
+        "debug_exit": DebugExit(end),
+        "uart": uart,
+        "power": AcpiPower(hz, end),
+        "vga": Vga(hz),
+        "fw_cfg": FwCfg(ram_size),
+        "pci": Pci(end),
+    }
+    return Platform(
+        bus=PortBus(devices, PC_REGIONS, timers=(pit, cmos, apic)),
+        memory=MemoryBus(devices, {"apic": APIC_BASE, "io_apic": IO_APIC_BASE}),
+        interrupts=interrupts,
+        uart=uart,
+        keyboard=keyboard,
+        wakes=(
+            Wake(pit, lambda: interrupts.admits(TIMER_IRQ)),
+            Wake(cmos, lambda: interrupts.admits(RTC_IRQ)),
+            Wake(apic, lambda: apic.admits_timer),
+        ),
+    )
