@@ -315,3 +315,14 @@ def unified(generation: Generation, number: int) -> int:
 def from_unified(value: int) -> tuple[Generation, int]:
     """The inverse of `unified`. Raises ValueError where bits 8 and up are no generation."""
     return Generation(value >> 8), value & 0xFF
+
+
+def call_numbers(name: str) -> frozenset[int]:
+    """The numbers (see `unified`) of a VMI call in the generations that have it; none for what is no call."""
+    wanted = name.removeprefix("VMI_").lower()
+    return frozenset(
+        unified(generation, number)
+        for generation in Generation
+        for number, call in calls(generation).items()
+        if call.name.lower() == wanted
+    )

@@ -1,7 +1,8 @@
 """Builds VMI ROM images: a specification in, bytes out.
 
-Pure: no files, no clock, no randomness, so equal specifications give equal bytes. The code is position independent (it
-is nothing but trap stubs); the answers of the relocation query are the machine's, computed from entry_points.
+Pure: no files, no clock, no randomness, so equal specifications give equal bytes. The code is position independent: it
+is nothing but trap stubs, and the answers of the relocation query are the machine's, computed from entry_points; or, in
+a native ROM, the routines of `native`.
 
 Order in the image: header; entry points; PCI data structure; PnP header; strings; symbol table, names and section
 headers of the ELF file that begins at offset 64; zeros; and as last byte the one that makes the checksum zero.
@@ -10,9 +11,9 @@ headers of the ELF file that begins at offset 64; zeros; and as last byte the on
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
-from rom import elf, layout
+from rom import elf, layout, native
 from rom.abi import Generation, calls
 from rom.elf import Symbol
 from rom.layout import CHUNK, Field, RomError
@@ -20,6 +21,9 @@ from rom.layout import CHUNK, Field, RomError
 DEFAULT_VIRTUAL_TOP: Final = 0xFC000000
 """The top 64 MiB of linear space are the hypervisor's."""
 _PAGE: Final = 4096
+_JMP: Final = b"\xe9"
+_JMP_SIZE: Final = 5
+"""JMP rel32."""
 MAX_STRING: Final = 255
 
 
@@ -33,6 +37,7 @@ class RomSpec:
         license: the license string; only 3.0 has one.
         manufacturer, product: the names in the PnP header.
         chunks: length of the image in units of 512 bytes.
+        native: the entry points hold native instructions (see native) instead of traps to pvtrace.
 
     Strings are of printable ASCII, at most 255 characters. Raises RomError if a field cannot be in a ROM.
     """
@@ -43,6 +48,7 @@ class RomSpec:
     manufacturer: str = "pvtrace"
     product: str = "pvtrace VMI ROM"
     chunks: int = 16
+    native: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.virtual_top < 1 << 32 or self.virtual_top % _PAGE:
@@ -82,23 +88,24 @@ def entry_points(spec: RomSpec) -> Mapping[int, tuple[Generation, int]]:
 def symbols(spec: RomSpec) -> tuple[Symbol, ...]:
     """Name (VMI_ and the call's name), offset and size of every entry point, by offset."""
     table = calls(spec.generation)
+    sizes = _native(spec).sizes if spec.native else {}
     return tuple(
-        Symbol(f"VMI_{table[number].name}", offset, layout.TRAP_SIZE)
+        Symbol(f"VMI_{table[number].name}", offset, sizes.get(offset, layout.TRAP_SIZE))
         for offset, (_, number) in entry_points(spec).items()
     )
 
 
 def build(spec: RomSpec) -> bytes:
     """The image, `spec.chunks` * 512 bytes. Raises RomError if that is too short for what must be in it."""
-    end = layout.code_end(spec.generation)
-    pci = end
+    code = _native(spec).code if spec.native else _code(spec)
+    end = pci = len(code)
     pnp = pci + layout.PCI_SIZE
     manufacturer = pnp + layout.PNP_SIZE
     product = manufacturer + len(spec.manufacturer) + 1
     license_at = product + len(spec.product) + 1
     tables = _align4(license_at + len(spec.license) + 1)
     parts = elf.encode(symbols(spec), range(layout.CODE_START, end), tables)
-    image = bytearray(_code(spec, end))
+    image = bytearray(code)
     _put(image, 0, layout.header(spec.generation), _header(spec, pci, pnp, license_at))
     image[layout.ELF_OFFSET : layout.ELF_OFFSET + len(parts.header)] = parts.header
     image += _structure(layout.PCI_SIZE, layout.PCI, _pci(spec.chunks))
@@ -113,15 +120,42 @@ def build(spec: RomSpec) -> bytes:
     return bytes(image)
 
 
-def _code(spec: RomSpec, end: int) -> bytes:
-    generation = spec.generation
-    image = bytearray(layout.CODE_START) + bytes([layout.FILL]) * (end - layout.CODE_START)
+def _slots(generation: Generation) -> bytearray:
+    """The header's room and the entry points' places, without calls."""
+    image = bytearray(layout.CODE_START)
+    image += bytes([layout.FILL]) * (layout.code_end(generation) - layout.CODE_START)
     if generation is Generation.V13:
         for slot in range(layout.FIRST_SLOT_13, layout.SLOTS_13):
             _place(image, slot * layout.SLOT_SIZE_13, layout.UNDEFINED)
+    return image
+
+
+def _code(spec: RomSpec) -> bytes:
+    image = _slots(spec.generation)
     for offset, (_, number) in entry_points(spec).items():
-        _place(image, offset, layout.stub(generation, number))
+        _place(image, offset, layout.stub(spec.generation, number))
     return bytes(image)
+
+
+class _Native(NamedTuple):
+    """`sizes`: bytes at each entry point's offset."""
+
+    code: bytes
+    sizes: Mapping[int, int]
+
+
+def _native(spec: RomSpec) -> _Native:
+    """The routines at their entry points; one that is too long is behind all of them, and a jump is at its place."""
+    image, sizes = _slots(spec.generation), {}
+    for offset, (generation, number) in entry_points(spec).items():
+        code = native.routine(generation, number, offset)
+        if len(code) > layout.entry_size(generation, number):
+            at = len(image)
+            image += native.routine(generation, number, at)
+            code = _JMP + (at - offset - _JMP_SIZE).to_bytes(4, "little")
+        _place(image, offset, code)
+        sizes[offset] = len(code)
+    return _Native(bytes(image), sizes)
 
 
 def _header(spec: RomSpec, pci: int, pnp: int, license_at: int) -> Mapping[str, int | bytes]:

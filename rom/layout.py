@@ -201,6 +201,13 @@ def entry_offset(generation: Generation, number: int) -> int:
     return number if number in (INIT_3, GET_RELOCATION_3) else TABLE_3 + ENTRY_SIZE_3 * number
 
 
+def entry_size(generation: Generation, number: int) -> int:
+    """Bytes from a call's entry point to whatever is next."""
+    if generation is Generation.V13:
+        return SLOT_SIZE_13
+    return JUMP_SLOT_SIZE if number in (INIT_3, GET_RELOCATION_3) else ENTRY_SIZE_3
+
+
 def code_end(generation: Generation) -> int:
     """Offset of the first byte behind the entry points."""
     if generation is Generation.V13:

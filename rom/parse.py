@@ -15,6 +15,7 @@ from rom.abi import Generation, calls
 from rom.build import MAX_STRING, RomSpec
 from rom.elf import Symbol
 from rom.layout import CHUNK, Field, RomError
+from rom.native import routine
 
 _LICENSES: Final = ("GPL", "GPL v2")
 
@@ -117,16 +118,18 @@ def parse(image: bytes) -> Rom:
     if generation is Generation.V3:
         parts.append(_license(rom, _number(header, "license_offs")))
     entry_points = () if generation is None else _entry_points(rom, generation)
+    native = generation is not None and _is_native(rom, generation)
+    missing = () if native else tuple(_missing_traps(entry_points))
     symbols, symbol_problems = _symbols(rom)
     fields = tuple(chain.from_iterable(part.fields for part in parts))
     return Rom(
         generation,
-        _spec(generation, {field.name: field.value for field in fields}),
+        _spec(generation, {field.name: field.value for field in fields}, native),
         min(image[2] * CHUNK, len(image)),
         fields,
         entry_points,
         symbols,
-        (*chain.from_iterable(part.problems for part in parts), *_missing_traps(entry_points), *symbol_problems),
+        (*chain.from_iterable(part.problems for part in parts), *missing, *symbol_problems),
     )
 
 
@@ -280,6 +283,16 @@ def _entry_points(rom: bytes, generation: Generation) -> tuple[EntryPoint, ...]:
     return tuple(sorted(points, key=lambda point: point.offset))
 
 
+def _is_native(rom: bytes, generation: Generation) -> bool:
+    """Whether all short entry points hold the routines of the native ROM."""
+    for number in calls(generation):
+        offset = layout.entry_offset(generation, number)
+        code = routine(generation, number, offset)
+        if len(code) <= layout.entry_size(generation, number) and not rom[offset:].startswith(code):
+            return False
+    return True
+
+
 def _missing_traps(entry_points: tuple[EntryPoint, ...]) -> Iterator[Problem]:
     without = [entry for entry in entry_points if not entry.trap]
     if without:
@@ -295,14 +308,14 @@ def _symbols(rom: bytes) -> tuple[tuple[Symbol, ...], tuple[Problem, ...]]:
         return (), (_warning("elfHeader", str(error)),)
 
 
-def _spec(generation: Generation | None, values: Mapping[str, _Value]) -> RomSpec | None:
+def _spec(generation: Generation | None, values: Mapping[str, _Value], native: bool) -> RomSpec | None:
     texts = [values.get(name) for name in ("manufacturer", "product")]
     license_ = values.get("license") if generation is Generation.V3 else ""
     match generation, license_, texts:
         case Generation(), str(), [str(manufacturer), str(product)]:
             top, chunks = _number(values, "virtual_top"), _number(values, "romLength")
             try:
-                return RomSpec(generation, top, license_, manufacturer, product, chunks)
+                return RomSpec(generation, top, license_, manufacturer, product, chunks, native)
             except RomError:
                 return None
     return None

@@ -15,7 +15,7 @@ from pvtrace.vmi import steal
 from pvtrace.vmi.steal import Steal
 from pvtrace.x86 import latitude
 from pvtrace.x86.latitude import Latitude
-from rom.abi import CALLS, Generation, calls, unified
+from rom.abi import CALLS, call_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -90,17 +90,6 @@ class AddressRange(click.ParamType[tuple[int, int]]):
         if high < low:
             self.fail(f"{value!r} is empty; write the lower address first", param, ctx)
         return low, high
-
-
-def call_numbers(name: str) -> frozenset[int]:
-    """The numbers (see rom.abi.unified) of a VMI call in the generations that have it; none for what is no call."""
-    wanted = name.removeprefix("VMI_").lower()
-    return frozenset(
-        unified(generation, number)
-        for generation in Generation
-        for number, call in calls(generation).items()
-        if call.name.lower() == wanted
-    )
 
 
 class Call(click.ParamType[frozenset[int]]):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from pvtrace.cli import symbols
-from pvtrace.cli.arguments import call_numbers, shown
+from pvtrace.cli.arguments import shown
 from pvtrace.cli.exit_codes import WELL
 from pvtrace.cli.record import exit_code, perform, recorded
 from pvtrace.cli.voice import quiet, voiced
@@ -21,6 +21,7 @@ from pvtrace.report.table import HEADER, lines
 from pvtrace.session.options import RecordOptions
 from pvtrace.store.listing import select
 from pvtrace.store.reader import TraceReader
+from rom.abi import call_numbers
 
 QUESTIONS = call_numbers("GetRelocationInfo")
 

@@ -37,6 +37,7 @@ class Form(Enum):
 @click.option("--call", type=Call(), help="Only this VMI call, as in --call SetPxE.")
 @click.option("--json", "form", flag_value=Form.JSON, type=Form, help="Print JSON.")
 @click.option("--csv", "form", flag_value=Form.CSV, type=Form, help="Print CSV.")
+@click.option("--lines", "sourced", is_flag=True, help="Name source lines, where the recording knows them.")
 @click.option("--summary", "counted", is_flag=True, help="Count by kind and call instead.")
 @voiced
 def events(
@@ -48,6 +49,7 @@ def events(
     address: tuple[int, int] | None,
     call: frozenset[int] | None,
     form: Form | None,
+    sourced: bool,
     counted: bool,
 ) -> None:
     """List, filter or count what happened.
@@ -67,16 +69,20 @@ def events(
     low, high = address or (0, 0xFFFFFFFF)
     selection = Selection(kinds, Step(since), Step(until), low, high)
     with TraceReader(chosen(file)) as trace:
-        pieces = summed(trace, selection, form) if counted else listed(trace, selection, call, form)
+        pieces = summed(trace, selection, form) if counted else listed(trace, selection, call, form, sourced)
         sys.stdout.writelines(pieces)
 
 
-def listed(trace: TraceReader, selection: Selection, call: frozenset[int] | None, form: Form | None) -> Iterator[str]:
+def listed(
+    trace: TraceReader, selection: Selection, call: frozenset[int] | None, form: Form | None, sourced: bool
+) -> Iterator[str]:
     """The chosen events, in pieces of text."""
     found = select(trace, selection)
     if call is not None:
         found = ((number, event) for number, event in found if is_call(event, call))
     names = symbols.of_recording(trace)
+    if sourced:
+        names = symbols.with_lines(trace, names)
     match form:
         case Form.JSON:
             yield from export.json_events(found, names)

@@ -37,10 +37,13 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Look": (
         Entry("info", "pvtrace.cli.info", "What a recording is and holds."),
         Entry("events", "pvtrace.cli.events", "List, filter or count what happened."),
+        Entry("console", "pvtrace.cli.console", "Print what the guest said."),
+        Entry("screen", "pvtrace.cli.screen", "Show the guest's text screen."),
     ),
     "Guests and ROMs": (
         Entry("demo", "pvtrace.cli.demo", "Record, replay and explain a small guest."),
         Entry("new", "pvtrace.cli.new", "Write a kit for a guest of your own."),
+        Entry("calls", "pvtrace.cli.calls", "List the VMI calls: numbers, registers, meaning."),
         Entry("rom", "pvtrace.cli.rom", "Build, inspect and scan VMI ROM images."),
     ),
     "Shell": (Entry("completion", "pvtrace.cli.completion", "Print a completion script for your shell."),),

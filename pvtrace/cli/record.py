@@ -44,12 +44,18 @@ logger = logging.getLogger(__name__)
     "modules",
     metavar="'FILE ARGS'",
     multiple=True,
-    help="Multiboot module, perhaps with arguments; repeatable.",
+    help="Multiboot module; repeatable.",
 )
 @click.option("--initrd", type=click.Path(path_type=Path), help="Initial RAM disk of a Linux kernel.")
 @click.option("--load", type=Address(), help="GUEST is a flat binary: its physical address.")
 @click.option("--entry", type=Address(), help="Its first instruction.  [default: its first byte]")
 @click.option("--until", metavar="STEP|20s|SYMBOL", help="Stop at a step, a virtual time or a function.")
+@click.option(
+    "--break-on",
+    multiple=True,
+    metavar="EVENT",
+    help="Stop at 'fault', 'fault PF', 'call SetPxE', 'console TEXT' or a function; repeatable.",
+)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds of yours.")
 @click.option(
     "--clock",
@@ -78,6 +84,20 @@ logger = logging.getLogger(__name__)
     "--steal", type=Schedule(), default=NOTHING, metavar="10ms/100ms", help="Let something else run so long, so often."
 )
 @click.option("--console", default="-", show_default=True, metavar="-|null|FILE", help="The guest's serial console.")
+@click.option("--input", "typed_from", type=click.Path(path_type=Path), help="File that is typed on the console.")
+@click.option(
+    "--type", "typed", multiple=True, metavar="[WAIT=>]TEXT", help="Type TEXT once the guest said WAIT; repeatable."
+)
+@click.option(
+    "--typing",
+    type=click.Choice(["serial", "keyboard"]),
+    default="serial",
+    show_default=True,
+    help="Where all that is typed arrives: the console, or the PC's keyboard.",
+)
+@click.option(
+    "--symbols", "symbol_files", multiple=True, metavar="FILE[@OFFSET]", help="More names: ELF, System.map; repeatable."
+)
 @click.option(
     "--checkpoint-every", type=Count(least=1), metavar="STEPS", help="Distance of checkpoints.  [default: chosen]"
 )
@@ -104,6 +124,11 @@ def record(
     user_if: str,
     steal: Steal,
     console: str,
+    typed_from: Path | None,
+    typed: tuple[str, ...],
+    typing: str,
+    break_on: tuple[str, ...],
+    symbol_files: tuple[str, ...],
     checkpoint_every: int | None,
     max_size: int | None,
     printed: frozenset[Kind] | None,
@@ -136,6 +161,11 @@ def record(
         user_if=user_if == "honour",
         steal=steal,
         console=console,
+        input=typed_from,
+        typed=typed,
+        typing=typing,
+        break_on=break_on,
+        symbols=symbol_files,
         checkpoint_every=checkpoint_every,
         max_size=max_size,
         force=force,
@@ -151,12 +181,13 @@ def record(
 
 def perform(options: RecordOptions, printed: frozenset[Kind] = frozenset()) -> RecordResult:
     """Record, with progress, console and the `printed` kinds of events on the terminal."""
-    names = symbols.of_guest(options.guest) if printed else no_symbols
+    names = symbols.of_guest(options.guest, options.symbols) if printed else no_symbols
     watching = Watching(
         Progress("recording", sys.stderr, wanted=not quiet()),
         notes=sys.stderr,
         describe=lambda event: line(event, names),
         printed=printed,
+        announced=not quiet(),
         screen=sys.stdout.buffer if options.console == "-" else None,
     )
     machine = (options.guest, size(options.ram), options.vmi, f"{options.hz:,}", options.clock)

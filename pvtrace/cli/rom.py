@@ -44,13 +44,19 @@ def rom() -> None:
 @click.option(
     "--vmi", type=click.Choice(list(_GENERATIONS)), default="3.0", show_default=True, help="Version of the interface."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: vmi-VERSION.rom.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: vmi-VERSION[-native].rom."
+)
 @click.option(
     "--virtual-top", type=Address(), help="First linear address of the hypervisor, 0 for none; default: FC000000."
 )
+@click.option("--native", is_flag=True, help="For bare hardware: each call as the native instructions it stands for.")
 @voiced
-def build(vmi: str, output: Path | None, virtual_top: int | None) -> None:
+def build(vmi: str, output: Path | None, virtual_top: int | None, native: bool) -> None:
     """Write the ROM image that pvtrace shows to guests.
+
+    With --native, write one for a machine without a hypervisor instead: a kernel that finds it runs natively through
+    its calls; timers, announcements and the like do nothing.
 
     Behind offset 64 it is an ELF file whose symbols name every entry point.
 
@@ -59,20 +65,25 @@ def build(vmi: str, output: Path | None, virtual_top: int | None) -> None:
       pvtrace rom build --vmi 13.3 -o vmi.rom
       tail -c +65 vmi.rom >symbols && readelf -Ws symbols
     """
-    spec = standard(_GENERATIONS[vmi])
+    spec = replace(standard(_GENERATIONS[vmi]), native=native)
+    if native and virtual_top is None:
+        spec = replace(spec, virtual_top=0)
     try:
         if virtual_top is not None:
             spec = replace(spec, virtual_top=virtual_top)
         image = build_image(spec)
     except RomError as error:
         raise click.BadOptionUsage("virtual_top", str(error)) from error
-    path = output or Path(f"vmi-{vmi}.rom")
+    path = output or Path(f"vmi-{vmi}-native.rom" if native else f"vmi-{vmi}.rom")
     try:
         path.write_bytes(image)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     if not quiet():
-        click.echo(f"{path}: VMI {vmi} ROM, {len(image):,} bytes, {len(entry_points(spec))} entry points")
+        click.echo(
+            f"{path}: VMI {vmi}{' native' if native else ''} ROM, {len(image):,} bytes, "
+            f"{len(entry_points(spec))} entry points"
+        )
 
 
 @rom.command("inspect")

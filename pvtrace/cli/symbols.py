@@ -1,8 +1,11 @@
 """Names for addresses: from a recording, or from a guest that is about to run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from pvtrace.model.errors import PvtraceError
 from pvtrace.report.describe import Symbols, no_symbols
+from pvtrace.session import materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.x86.elf import Symbol, SymbolTable, symbols_of
 
@@ -17,9 +20,23 @@ def of_recording(trace: TraceReader) -> Symbols:
     return lambda address: next(filter(None, (at(address) for at in tables)), None)
 
 
-def of_guest(guest: Path) -> Symbols:
-    """The names in a guest's file. No names for a file that cannot be read: it is not here that this is an error."""
+def of_guest(guest: Path, more: Sequence[str] = ()) -> Symbols:
+    """The names in a guest's file and in others (see materials.Names). No names if one cannot be read: it is not here
+    that this is an error."""
     try:
-        return symbols_of(guest.read_bytes()).at
-    except OSError:
+        file = materials.read(guest)
+        return materials.Names(file, symbols_of(file.data), more).symbols.at
+    except PvtraceError:
         return no_symbols
+
+
+def with_lines(trace: TraceReader, names: Symbols) -> Symbols:
+    """The same names, and behind each the source line, where the recording knows one."""
+
+    def at(address: int) -> str | None:
+        name, line = names(address), trace.line_at(address)
+        if line is None:
+            return name
+        return f"{name or f'{address:08x}'} {line.file}:{line.line}"
+
+    return at

@@ -85,8 +85,10 @@ bool mmu_walk(struct core *c, uint32_t linear, enum access access, bool user, un
         if (!(pdpte & P))
             return false;
         level[levels++] = (struct level){at, pdpte}; /* has no accessed bit and no rights */
-        if (pdpte & (PAE_RESERVED | NX | 0x1e6))
-            reserved = 1;
+        if (pdpte & (PAE_RESERVED | NX | 0x1e6)) {
+            w->error |= E_PRESENT | E_RESERVED;
+            return false;
+        }
         table = pdpte & ADDRESS_BITS;
     } else {
         table = env->cr[3] & 0xfffff000u;
@@ -113,7 +115,7 @@ bool mmu_walk(struct core *c, uint32_t linear, enum access access, bool user, un
             break;
         }
         table = pae ? entry & ADDRESS_BITS : entry & 0xfffff000u;
-        if (shift == 12)
+        if (shift == 12 || reserved)
             break;
     }
     if (reserved) {

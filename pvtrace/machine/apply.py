@@ -7,6 +7,7 @@ from pvtrace.machine import device_memory, waiting
 from pvtrace.model.events import Kind
 from pvtrace.model.registers import Gpr
 from pvtrace.vmi.effects import ReadApic, SetVmi, VmiEffect, VmiEffects, WriteApic
+from pvtrace.vmi.page_types import root_loaded
 from pvtrace.x86 import eflags
 from pvtrace.x86.effects import (
     Effect,
@@ -146,6 +147,8 @@ def _mode_event(machine: "Machine", before: int) -> None:
 def _set_cr(machine: "Machine", number: int, value: int) -> None:
     before = mode(machine)
     machine.cpu.set_cr(number, value)
+    if number == 3 and machine.system.paravirtual:
+        apply(machine, root_loaded(machine.vmi, value))
     if mode(machine) != before:
         _mode_event(machine, before)
 
@@ -157,6 +160,9 @@ def _unknown(machine: "Machine", first: bool, port: int, width: int, write: bool
 
 def _read_port(machine: "Machine", effect: ReadPort) -> None:
     cpu, port, width = machine.cpu, effect.port, effect.width
+    if effect.address is not None:  # what a device has given cannot be put back: the store must succeed
+        for byte in (effect.address, effect.address + width - 1):
+            cpu.physical(byte & 0xFFFFFFFF, write=True, user=effect.user)
     waiting.advance(machine)
     answer = machine.platform.bus.read(port, width, machine.ticks)
     machine.set_horizon()

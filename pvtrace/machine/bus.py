@@ -83,7 +83,12 @@ class PortBus:
 
     def next_event(self, now: int) -> int | None:
         """The earliest time in ticks at which a timer has something to do; None for never."""
-        return min((due for timer in self._timers if (due := timer.next_event(now)) is not None), default=None)
+        earliest: int | None = None
+        for timer in self._timers:  # a loop: this is asked at every access
+            due = timer.next_event(now)
+            if due is not None and (earliest is None or due < earliest):
+                earliest = due
+        return earliest
 
     def advance(self, now: int) -> None:
         """Let the timers do all that is due."""

@@ -11,7 +11,7 @@ from pvtrace.model.exits import Hypercall
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.vmi.call import Call, page_fault
 from pvtrace.vmi.effects import VmiEffects, transfers_control
-from pvtrace.vmi.table import perform
+from pvtrace.vmi.table import breaks_contract, perform
 from pvtrace.x86.effects import End, HaltCpu, Raise
 from pvtrace.x86.exceptions import PF, UD
 from pvtrace.x86.results import Returned
@@ -94,6 +94,8 @@ def _perform(machine: "Machine", entered: _Entry, call: Call) -> None:
     before = journal.flags(machine.system)
     deferred.before_call(machine, call)
     effects = perform(call, machine.view, machine.vmi)
+    broken = "" if transfers_control(effects) else breaks_contract(call.info, effects)
+    assert not broken, f"bug: VMI {call.info.name} changes {broken}, which its caller keeps"
     try:
         left = apply(machine, effects)
     except PageFault as refused:

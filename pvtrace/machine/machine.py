@@ -176,6 +176,9 @@ class Machine:
                 case InputKind.CONSOLE:
                     self.journal.saw(Kind.CONSOLE_IN, self.system, self.cpu.eip, item.data)
                     self.platform.uart.receive(item.data)
+                case InputKind.KEYS:
+                    self.journal.saw(Kind.KEYS_IN, self.system, self.cpu.eip, item.data)
+                    self.platform.keyboard.press(item.data)
                 case InputKind.CLOCK:
                     self.clock = self.clock.jumped_to(item.value or 0, step)
                 case InputKind.WALLCLOCK | InputKind.WAKE:

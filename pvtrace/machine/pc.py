@@ -82,6 +82,11 @@ class Platform:
         times = (wake.timer.next_event(now) for wake in self.wakes if wake.admitted())
         return min((due for due in times if due is not None), default=None)
 
+    def input_wakes(self) -> bool:
+        """Whether a byte that arrives at the console, or a key, would interrupt a CPU that halts now."""
+        by_console = self.uart.listens and self.interrupts.admits(UART_IRQ)
+        return by_console or (self.keyboard.listens and self.interrupts.admits(KEYBOARD_IRQ))
+
     def locate_apic(self, base: int) -> None:
         """IA32_APIC_BASE has this value: where the local APIC answers, and whether it does."""
         present = bool(base & APIC_GLOBAL_ENABLE)

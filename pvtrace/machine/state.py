@@ -76,7 +76,7 @@ def load(machine: "Machine", saved: bytes, pages: dict[int, bytes]) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise TraceError(f"the trace holds a machine state that cannot be understood ({error})") from None
     machine.cpu.load(saved[4 : 4 + size], pages)
-    machine.ended = ended and Stop(machine.cpu.steps, *ended)
+    machine.ended = Stop(machine.cpu.steps, *ended) if ended else None
 
 
 def digests(machine: "Machine") -> dict[str, bytes]:
@@ -115,6 +115,7 @@ def _vmi(saved: dict[str, Any]) -> VmiState:
             "mappings": tuple(None if mapping is None else LinearMapping(**mapping) for mapping in saved["mappings"]),
             "ap_states": tuple((apic_id, data) for apic_id, data in saved["ap_states"]),
             "page_types": tuple((pfn, kind) for pfn, kind in saved["page_types"]),
+            "told": tuple(saved["told"]),
             "held": tuple(_held(waiting) for waiting in saved["held"]),
         }
     )

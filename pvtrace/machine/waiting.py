@@ -89,7 +89,8 @@ def halt(machine: "Machine") -> None:
             break
         step = machine.cpu.steps
         alarm = _next_wake(machine)
-        item = machine.tape.idle(step, machine.ticks, alarm) if machine.system.vif else None
+        possible = alarm is not None or machine.platform.input_wakes()
+        item = machine.tape.idle(step, machine.ticks, alarm) if possible and machine.system.vif else None
         if item is not None:
             assert item.kind is InputKind.WAKE
             machine.clock = machine.clock.jumped_to(item.value or 0, step)

@@ -26,6 +26,7 @@ class Kind(IntEnum):
     UNKNOWN_MEMORY = 33
     CONSOLE_OUT = 40
     CONSOLE_IN = 41
+    KEYS_IN = 42
     EMULATED = 50
     MODE = 51
     HALT = 60
@@ -162,6 +163,9 @@ KINDS: dict[Kind, KindInfo] = {
     ),
     Kind.CONSOLE_OUT: KindInfo("console_out", "console", ("data",), "bytes the guest wrote to the serial console"),
     Kind.CONSOLE_IN: KindInfo("console_in", "console", ("data",), "bytes that arrived at the serial console"),
+    Kind.KEYS_IN: KindInfo(
+        "keys_in", "console", ("data",), "keys were pressed or released: scan codes (set 1) at the keyboard controller"
+    ),
     Kind.EMULATED: KindInfo(
         "emulated",
         "instruction",

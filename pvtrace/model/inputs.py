@@ -19,6 +19,7 @@ class InputKind(IntEnum):
     WALLCLOCK = 2  # value: nanoseconds since 1970-01-01 UTC, asked for by the guest (host clock only)
     CLOCK = 3  # value: the virtual time in ticks that the host's clock has reached (host clock only)
     WAKE = 4  # value: ticks at which a halted machine was woken from outside; data: see tape.recording
+    KEYS = 5  # keys were pressed or released: scan codes of set 1
 
 
 INPUT_DOC = {
@@ -26,6 +27,7 @@ INPUT_DOC = {
     InputKind.WALLCLOCK: "a wall-clock read by the guest, ns since 1970 (with --clock host)",
     InputKind.CLOCK: "virtual time in ticks that the host's clock had reached (with --clock host)",
     InputKind.WAKE: "ticks at which a halted machine was woken from outside",
+    InputKind.KEYS: "scan codes (set 1) of keys that were pressed or released",
 }
 
 
@@ -54,7 +56,7 @@ class Tape(Protocol):
         ...
 
     def take(self, step: Step) -> Sequence[Input]:
-        """What arrived unasked at this step (CONSOLE, CLOCK)."""
+        """What arrived unasked at this step (CONSOLE, CLOCK, KEYS)."""
         ...
 
     def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:

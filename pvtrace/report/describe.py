@@ -64,6 +64,8 @@ def describe(event: Event, symbols: Symbols = no_symbols) -> str:
             return f"console writes {quoted(a)}"
         case Kind.CONSOLE_IN:
             return f"console reads {quoted(a)}"
+        case Kind.KEYS_IN:
+            return f"keyboard sends {a.hex(' ') if isinstance(a, bytes) else ''}"
         case Kind.EMULATED:
             return _emulated(a, b, c, d)
         case Kind.MODE:

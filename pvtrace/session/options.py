@@ -12,9 +12,11 @@ from pvtrace.x86.latitude import DEFAULT, Latitude
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
     """`ram`, `max_size` in bytes; `until`: a step, seconds of virtual time ("20s") or a symbol; `timeout` in seconds of
-    the host; `hz`: steps per second of virtual time; `console`: "-", "null" or a file's name. A module is a file, behind
-    whose name arguments for the guest may follow; `load`, `entry`: physical addresses for a flat binary. `latitude`,
-    `user_if`, `steal`: see machine.Settings."""
+    the host; `hz`: steps per second of virtual time; `latitude`, `user_if`, `steal`: see machine.Settings; `console`:
+    "-", "null" or a file's name. A module is a file, behind whose name arguments for the guest may follow; `load`,
+    `entry`: physical addresses for a flat binary. `typed`: see
+    tape.script.parse; `typing`: the device at which all input arrives; `break_on`: session.breaks.parse;
+    `symbols`: session.materials.Names."""
 
     guest: Path
     output: Path | None = None
@@ -33,6 +35,11 @@ class RecordOptions:
     user_if: bool = False
     steal: Steal = NOTHING
     console: str = "-"
+    input: Path | None = None
+    typed: tuple[str, ...] = ()
+    typing: Literal["serial", "keyboard"] | str = "serial"
+    break_on: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
     checkpoint_every: int | None = None
     max_size: int | None = None
     force: bool = False

@@ -1,36 +1,30 @@
 """Record a guest: build the machine, run it in slices, write checkpoints, and keep what ran whatever happens."""
 
 import contextlib
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import BinaryIO, Final
+from typing import Final
 
 from pvtrace.engine import library
-from pvtrace.machine.boot import File
-from pvtrace.machine.machine import Machine, Settings
-from pvtrace.model.errors import EngineError, InputError, UsageError
-from pvtrace.model.events import Event, Kind
-from pvtrace.model.inputs import Input
+from pvtrace.machine.machine import Machine
+from pvtrace.model.errors import EngineError
+from pvtrace.model.events import Event
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop, Why
-from pvtrace.session import build, until
+from pvtrace.session import breaks, build, console, materials, until
+from pvtrace.session.breaks import Breaks, Watch
+from pvtrace.session.console import Output
+from pvtrace.session.interruptible import Interruptible, Stopped
 from pvtrace.session.observer import NOBODY, Observer
 from pvtrace.session.options import RecordOptions, output_path
 from pvtrace.store.meta import Meta
-from pvtrace.store.rows import Symbol, TraceFile
 from pvtrace.store.writer import TraceFull, TraceWriter
-from pvtrace.tape.live import FileKeyboard, Keyboard, Live, NoKeyboard, typed_through
+from pvtrace.tape.live import Live
 from pvtrace.tape.recording import RecordingTape
 from pvtrace.version import VERSION
-from pvtrace.vmi.steal import NOTHING
-from rom.elf import decode
 
 CHECKPOINT_EVERY: Final = 20_000_000
 """Default distance of checkpoints in steps."""
@@ -56,30 +50,62 @@ class RecordResult:
 
 def record(options: RecordOptions, observer: Observer = NOBODY) -> RecordResult:
     """Run a guest and record it to a file. Raises UsageError or InputError before anything ran."""
-    given = _given(options)
+    given = materials.given(options)
     image = given.boot_image()
-    goal = until.parse(options.until, options.hz, image.symbols)
+    names = materials.names(options, given, image)
+    goal = until.parse(options.until, options.hz, names.symbols)
+    stops = breaks.parse(options.break_on, names.symbols)
     path = output_path(options, Path.cwd())
-    files = [
-        TraceFile("guest", given.guest.name, given.guest.data),
-        *(TraceFile("module", module.name, module.data) for module in given.modules),
-        *(TraceFile("initrd", initrd.name, initrd.data) for initrd in [given.initrd] if initrd is not None),
-        *(TraceFile("rom", _rom_name(address), rom) for address, rom in given.roms),
-    ]
-    symbols = [Symbol(s.name, s.address, s.size, given.guest.name) for s in image.symbols.symbols]
-    symbols += [Symbol(s.name, at + s.offset, s.size, _rom_name(at)) for at, rom in given.roms for s in decode(rom)]
     with contextlib.ExitStack() as stack:
-        screen, keyboard = stack.enter_context(_console(options.console))
+        guests = stack.enter_context(console.opened(options))
         writer = stack.enter_context(
-            TraceWriter(path, _meta(options, given), files, symbols, overwrite=options.force, max_size=options.max_size)
+            TraceWriter(
+                path,
+                _meta(options, given),
+                materials.files(given),
+                names.rows(given.roms),
+                names.lines(),
+                overwrite=options.force,
+                max_size=options.max_size,
+            )
         )
-        outside = _Interruptible(Live(keyboard, hz=options.hz if options.clock == "host" else None))
-        tape = RecordingTape(writer, outside, _observing(observer, screen))
+        observer.begins(image.description)
+        output = Output(guests, observer)
+        host_hz = options.hz if options.clock == "host" else None
+        pace = options.hz if guests.terminal else None
+        live = Live(guests.keyboard, hz=host_hz, pace=pace, encode=guests.encode)
+        outside = Interruptible(live, output.flush)
+        watchers: list[Callable[[Event], None]] = [observer.event] if observer.wants_events else []
+        tape = RecordingTape(writer, outside, lambda event: _tell(watchers, event))
         machine = build.machine(given, image, tape)
-        if goal.address is not None:
-            machine.cpu.set_breakpoints([goal.address])
-        stack.enter_context(outside.catching_ctrl_c())
-        return _Recording(machine, writer, outside, options, goal, observer).run()
+        machine.journal.heard = output.byte
+        _watch(machine, stops, goal, watchers, output)
+        stack.callback(output.flush)
+        stack.enter_context(outside.stoppable(options.timeout))
+        return _Recording(machine, writer, outside, options, goal, stops, observer).run()
+
+
+def _tell(watchers: list[Callable[[Event], None]], event: Event) -> None:
+    for watcher in watchers:
+        watcher(event)
+
+
+def _watch(
+    machine: Machine,
+    stops: Breaks,
+    goal: until.Until,
+    watchers: list[Callable[[Event], None]],
+    output: Output,
+) -> None:
+    """Have the machine pause where the user wants the recording to end."""
+    addresses = [*stops.addresses, *([] if goal.address is None else [goal.address])]
+    if addresses:
+        machine.cpu.set_breakpoints(addresses)
+    watch = Watch(stops, machine.pause)
+    if stops.vectors or stops.calls:
+        watchers.append(watch.event)
+    if stops.texts:
+        output.listen(watch.byte)
 
 
 class _Recording:
@@ -89,15 +115,17 @@ class _Recording:
         self,
         machine: Machine,
         writer: TraceWriter,
-        outside: "_Interruptible",
+        outside: Interruptible,
         options: RecordOptions,
         goal: until.Until,
+        stops: Breaks,
         observer: Observer,
     ) -> None:
         self._machine = machine
         self._writer = writer
         self._outside = outside
         self._goal = goal
+        self._stops = stops
         self._observer = observer
         self._every = options.checkpoint_every or CHECKPOINT_EVERY
         self._begun = time.monotonic()
@@ -106,14 +134,13 @@ class _Recording:
         self._next_checkpoint = RESET
 
     def run(self) -> RecordResult:
-        interrupted = timed_out = False
+        outside = self._outside
+        stopped = False
         try:
             stop = self._run()
-            interrupted = self._outside.interrupted
-            timed_out = not stop.ended and not interrupted and self._late()
-        except KeyboardInterrupt:
-            # While waiting for input: the step that waits is not complete.
-            interrupted = True
+            stopped = not stop.ended and not self._arrived() and stop.why is Why.ARRIVED
+        except Stopped:
+            stopped = True
             stop = Stop(self._writer.reached, Why.ARRIVED)
         except TraceFull as full:
             stop = Stop(self._writer.reached, Why.ARRIVED, detail=str(full))
@@ -124,7 +151,9 @@ class _Recording:
             self._machine.journal.flush(self._machine.system)
         self._writer.finish(stop, self._machine.snapshot() if whole else None)
         seconds = time.monotonic() - self._begun
-        return RecordResult(self._writer.path, stop, stop.step, self._writer.events, seconds, interrupted, timed_out)
+        interrupted = stopped and outside.interrupted
+        late = stopped and not interrupted
+        return RecordResult(self._writer.path, stop, stop.step, self._writer.events, seconds, interrupted, late)
 
     def _run(self) -> Stop:
         machine = self._machine
@@ -135,11 +164,17 @@ class _Recording:
                 self._next_checkpoint = Step(machine.step + self._every)
             target = self._target()
             stop = machine.run(target)
+            if stop.why is Why.BREAKPOINT and not stop.detail:
+                return self._at_address(stop)
             if stop.ended or stop.why is Why.BREAKPOINT or self._arrived():
                 return stop
             if self._outside.interrupted or self._late():
                 return stop
             self._show()
+
+    def _at_address(self, stop: Stop) -> Stop:
+        name = self._stops.addresses.get(self._machine.cpu.eip)
+        return stop if name is None else replace(stop, detail=f"stopped at --break-on {name}")
 
     def _target(self) -> Step:
         machine = self._machine
@@ -166,85 +201,6 @@ class _Recording:
             self._observer.progress(self._machine.step, self._writer.events, self._writer.size)
 
 
-class _Interruptible:
-    """The outside world, and Ctrl-C: noted while the machine runs, raised while it waits for the outside."""
-
-    def __init__(self, live: Live) -> None:
-        self._live = live
-        self.read = live.read
-        self.due = live.due
-        self.take = live.take
-        self.interrupted = False
-        self._waiting = False
-
-    def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:
-        self._waiting = True
-        try:
-            if self.interrupted:
-                raise KeyboardInterrupt
-            return self._live.idle(step, now, alarm)
-        finally:
-            self._waiting = False
-
-    @contextlib.contextmanager
-    def catching_ctrl_c(self) -> Iterator[None]:
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            self.interrupted = True
-            if self._waiting:
-                raise KeyboardInterrupt
-
-        try:
-            before = signal.signal(signal.SIGINT, on_signal)
-        except ValueError:  # not in the main thread: Ctrl-C is somebody else's
-            yield
-            return
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-
-def _rom_name(address: int) -> str:
-    return f"vmi-{address:05X}.rom"
-
-
-def _read(path: Path) -> File:
-    try:
-        return File(path.name, path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _module(text: str | Path) -> File:
-    """A file, or behind its name and a space the arguments that the guest is to see."""
-    if isinstance(text, Path) or Path(text).exists():
-        return _read(Path(text))
-    name, _, arguments = text.partition(" ")
-    return replace(_read(Path(name)), arguments=arguments)
-
-
-def _given(options: RecordOptions) -> build.Given:
-    if options.steal != NOTHING and options.clock == "host":
-        raise UsageError("stolen time is made from virtual time: --steal cannot go with --clock host")
-    return build.Given(
-        guest=_read(options.guest),
-        modules=tuple(_module(module) for module in options.modules),
-        initrd=None if options.initrd is None else _read(options.initrd),
-        load=options.load,
-        entry=options.entry,
-        roms=build.roms_of(options.vmi),
-        command_line=options.append,
-        settings=Settings(
-            ram=options.ram,
-            hz=options.hz,
-            host_clock=options.clock == "host",
-            latitude=options.latitude,
-            user_if=options.user_if,
-            steal=options.steal,
-        ),
-    )
-
-
 def _meta(options: RecordOptions, given: build.Given) -> Meta:
     return Meta(
         pvtrace=VERSION,
@@ -258,49 +214,3 @@ def _meta(options: RecordOptions, given: build.Given) -> Meta:
         recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=build.settings_json(given),
     )
-
-
-@contextlib.contextmanager
-def _console(where: str) -> Iterator[tuple[BinaryIO | None, Keyboard]]:
-    """The file that console output goes to beside the observer, and where input comes from."""
-    if where == "-":
-        descriptor = _standard_input()
-        if descriptor is None:
-            yield None, NoKeyboard()
-            return
-        with typed_through(descriptor):
-            yield None, FileKeyboard(descriptor)
-    elif where == "null":
-        yield None, NoKeyboard()
-    else:
-        with contextlib.ExitStack() as stack:
-            try:
-                screen = stack.enter_context(Path(where).open("wb", buffering=0))
-            except OSError as error:
-                raise InputError(f"cannot write {where}: {error.strerror}") from None
-            yield screen, NoKeyboard()
-
-
-def _standard_input() -> int | None:
-    try:
-        descriptor = sys.stdin.fileno()
-        os.fstat(descriptor)
-    except (AttributeError, OSError, ValueError):
-        return None
-    return descriptor
-
-
-def _observing(observer: Observer, screen: BinaryIO | None) -> Callable[[Event], None]:
-    wants = observer.wants_events
-
-    def observe(event: Event) -> None:
-        if event.kind is Kind.CONSOLE_OUT:
-            data = event.args[0]
-            assert isinstance(data, bytes)
-            if screen is not None:
-                screen.write(data)
-            observer.console(data)
-        if wants:
-            observer.event(event)
-
-    return observe

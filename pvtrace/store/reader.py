@@ -28,6 +28,7 @@ from pvtrace.store.rows import (
     Checkpoint,
     Ending,
     Progress,
+    SourceLine,
     Symbol,
     TraceFile,
     Value,
@@ -189,6 +190,15 @@ class TraceReader:
         return tuple(
             Symbol(*row) for row in self.rows("SELECT name, address, size, source FROM symbol ORDER BY address")
         )
+
+    def line_at(self, address: int) -> SourceLine | None:
+        """The source line of a linear address; None if it is not known."""
+        sql = (
+            "SELECT address, name, line FROM source_line JOIN source_file ON id = file "
+            "WHERE address <= ? ORDER BY address DESC LIMIT 1"
+        )
+        found = [SourceLine(*row) for row in self.rows(sql, (address,))]
+        return found[0] if found and found[0].line else None
 
     # --------------------------------------------------------------------------------------------- is it what it was?
 

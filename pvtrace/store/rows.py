@@ -74,6 +74,14 @@ class Symbol(NamedTuple):
     source: str
 
 
+class SourceLine(NamedTuple):
+    """From `address` on, up to the next one, the code is of this line; line 0: of none that is known."""
+
+    address: int
+    file: str
+    line: int
+
+
 def signed(value: int) -> int:
     """0..2^64-1 as SQLite stores it. Raises ValueError outside."""
     if 0 <= value < _HALF:

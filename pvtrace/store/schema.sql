@@ -32,6 +32,14 @@ CREATE TABLE symbol (                    -- names in the guest and in the ROM
     PRIMARY KEY (address, name, source)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE source_file (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+
+CREATE TABLE source_line (               -- from address on, up to the next one, the code is of this line
+    address INTEGER PRIMARY KEY,
+    file    INTEGER NOT NULL REFERENCES source_file(id),
+    line    INTEGER NOT NULL             -- 0: of none that is known
+) STRICT;
+
 CREATE TABLE input (                     -- ALL that came from outside the machine, and all that a replay needs
     seq   INTEGER PRIMARY KEY,           -- from 0
     step  INTEGER NOT NULL,              -- steps completed when the machine saw it

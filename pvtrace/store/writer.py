@@ -23,6 +23,7 @@ from pvtrace.store.rows import (
     INSERT_EVENT,
     INSERT_INPUT,
     Checkpoint,
+    SourceLine,
     Symbol,
     TraceFile,
     Value,
@@ -58,6 +59,7 @@ class TraceWriter:
         meta: Meta,
         files: Iterable[TraceFile] = (),
         symbols: Iterable[Symbol] = (),
+        lines: Iterable[SourceLine] = (),
         *,
         overwrite: bool = False,
         max_size: int | None = None,
@@ -81,6 +83,7 @@ class TraceWriter:
             connection.executemany(
                 "INSERT OR IGNORE INTO symbol(name, address, size, source) VALUES (?, ?, ?, ?)", symbols
             )
+            _store_lines(connection, lines)
 
         self._path = path
         self._connection = database.create(path, fill, overwrite=overwrite)
@@ -283,6 +286,13 @@ def _store_blob(connection: sqlite3.Connection, plain: bytes) -> tuple[bytes, in
             "INSERT INTO blob(hash, size, codec, bytes) VALUES (?, ?, ?, ?) RETURNING id", pack(plain, name)
         ).fetchone()
     return name, int(row[0])
+
+
+def _store_lines(connection: sqlite3.Connection, lines: Iterable[SourceLine]) -> None:
+    files: dict[str, int] = {}
+    rows = [(line.address, files.setdefault(line.file, len(files)), line.line) for line in lines]
+    connection.executemany("INSERT INTO source_file(name, id) VALUES (?, ?)", files.items())
+    connection.executemany("INSERT OR IGNORE INTO source_line(address, file, line) VALUES (?, ?, ?)", rows)
 
 
 def _about(files: Iterable[TraceFile]) -> Iterator[tuple[str, Value]]:

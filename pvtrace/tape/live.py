@@ -8,10 +8,11 @@ import termios
 import time
 import tty
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from pvtrace.model.inputs import Input, InputKind
-from pvtrace.model.step import NEVER, Step
+from pvtrace.model.step import NEVER, RESET, Step
 
 POLL_STEPS: Final = 1_000_000
 """Steps between two looks at the outside while nothing else stops the machine."""
@@ -86,11 +87,19 @@ class FileKeyboard:
         return data
 
 
+def at_the_console(data: bytes) -> Input:
+    """Bytes that are typed, as an input of the serial console; its step is not known yet."""
+    return Input(RESET, InputKind.CONSOLE, data=data)
+
+
 class Live:
     """Satisfies tape.recording.Outside.
 
     `hz` given: virtual time follows the host's clock, with so many ticks in a second from the first question on.
-    None: virtual time is the machine's own, and the host's clock only decides how often to look for bytes.
+    None: virtual time is the machine's own, and the host's clock only decides how often to look for bytes. With `pace`
+    (ticks in a second) a halted machine then waits for bytes as long as its virtual time stands for, so that a guest
+    that idles while a person thinks does not run ahead of the person, nor burn the host. `encode`: what input of the
+    machine the bytes from the keyboard are.
     `monotonic` in seconds, `wallclock` in nanoseconds since 1970-01-01 UTC.
     """
 
@@ -99,11 +108,15 @@ class Live:
         keyboard: Keyboard,
         *,
         hz: int | None = None,
+        pace: int | None = None,
+        encode: Callable[[bytes], Input] = at_the_console,
         monotonic: Callable[[], float] = time.monotonic,
         wallclock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._keyboard = keyboard
         self._hz = hz
+        self._pace = pace
+        self._encode = encode
         self._monotonic = monotonic
         self._wallclock = wallclock
         self._start: float | None = None
@@ -133,21 +146,24 @@ class Live:
         return [*self._clock(step), *self._console(step)]
 
     def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:
-        while self._keyboard.open and self._keyboard.wait(self._patience(alarm)):
+        while self._keyboard.open and self._keyboard.wait(self._patience(now, alarm)):
             self._waiting = self._keyboard.read()
             if self._waiting:
                 return self._woken(step, max(now, self._host_ticks()))
         if alarm is None or self._hz is None:
             return None
-        time.sleep(self._patience(alarm) or 0)
+        time.sleep(self._patience(now, alarm) or 0)
         # the host's sleep is not exact to a tick, but who slept until the alarm has reached it
         return self._woken(step, max(now, self._host_ticks(), alarm))
 
-    def _patience(self, alarm: int | None) -> float | None:
-        """Seconds to wait for bytes before the alarm ends a halt: none at all in virtual time, which jumps."""
+    def _patience(self, now: int, alarm: int | None) -> float | None:
+        """Seconds to wait for bytes before the alarm ends a halt: in virtual time, which jumps, none at all or by the
+        pace."""
         if alarm is None:
             return None
-        return 0.0 if self._hz is None else max(0.0, (alarm - self._host_ticks()) / self._hz)
+        if self._hz is None:
+            return 0.0 if self._pace is None else max(0.0, (alarm - now) / self._pace)
+        return max(0.0, (alarm - self._host_ticks()) / self._hz)
 
     def _woken(self, step: Step, ticks: int) -> Input:
         self._look_at_step = step  # what ended the halt is handed out by the next `take`
@@ -162,7 +178,7 @@ class Live:
     def _console(self, step: Step) -> Iterator[Input]:
         data, self._waiting = self._waiting or self._keyboard.read(), b""
         if data:
-            yield Input(step, InputKind.CONSOLE, data=data)
+            yield replace(self._encode(data), step=step)
 
     def _host_ticks(self) -> int:
         """Virtual time by the host's clock; 0 for ever if it does not follow that."""

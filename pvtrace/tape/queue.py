@@ -7,7 +7,7 @@ from pvtrace.model.errors import Diverged
 from pvtrace.model.inputs import Input, InputKind
 from pvtrace.model.step import NEVER, Step
 
-UNASKED: Final = frozenset({InputKind.CONSOLE, InputKind.CLOCK})
+UNASKED: Final = frozenset({InputKind.CONSOLE, InputKind.CLOCK, InputKind.KEYS})
 """The kinds that arrive by themselves: `take` hands them out."""
 
 
@@ -77,5 +77,7 @@ def input_words(item: Input) -> str:
     match item.kind:
         case InputKind.CONSOLE:
             return f"{len(item.data)} bytes from the console at step {item.step}"
+        case InputKind.KEYS:
+            return f"{len(item.data)} scan codes from the keyboard at step {item.step}"
         case InputKind.WALLCLOCK | InputKind.CLOCK | InputKind.WAKE:
             return f"the input {item.kind.name.lower()} {item.value} at step {item.step}"

@@ -11,6 +11,7 @@ from typing import Final
 
 from pvtrace.vmi.call import Call, Handler, in_eax, in_edx_eax, wide
 from pvtrace.vmi.effects import SetVmi, VmiEffects
+from pvtrace.vmi.page_types import announced, entry_changed
 from pvtrace.vmi.state import MAPPING_SLOTS, LinearMapping, VmiState
 from pvtrace.x86.effects import FlushTlb, Note, WriteMemory
 from pvtrace.x86.view import View
@@ -21,25 +22,27 @@ PAGE_TYPES: Final = 0xF
 LAZY_MODES: Final = range(3)
 
 
-def _entry(address: int, size: int, value: int) -> WriteMemory:
-    return WriteMemory(address, value.to_bytes(size, "little"))
+def _entry(view: View, state: VmiState, address: int, size: int, value: int) -> VmiEffects:
+    """Store an entry, and tell if its page table, or the one that it names, was never announced."""
+    store = WriteMemory(address, value.to_bytes(size, "little"))
+    return (store, *entry_changed(view, state, address, value))
 
 
 def _read(view: View, address: int, size: int) -> int:
     return int.from_bytes(view.read(address, size), "little")
 
 
-def set_pxe(call: Call, _view: View, _state: VmiState) -> VmiEffects:
-    return (_entry(call.edx, 4, call.eax),)
+def set_pxe(call: Call, view: View, state: VmiState) -> VmiEffects:
+    return _entry(view, state, call.edx, 4, call.eax)
 
 
-def set_pxe_0(call: Call, _view: View, _state: VmiState) -> VmiEffects:
-    return (_entry(call.eax, 4, call.edx),)
+def set_pxe_0(call: Call, view: View, state: VmiState) -> VmiEffects:
+    return _entry(view, state, call.eax, 4, call.edx)
 
 
-def set_pxe_long(call: Call, _view: View, _state: VmiState) -> VmiEffects:
+def set_pxe_long(call: Call, view: View, state: VmiState) -> VmiEffects:
     """Both halves in one store: no half-written entry is ever present."""
-    return (_entry(call.ecx, 8, wide(call.eax, call.edx)),)
+    return _entry(view, state, call.ecx, 8, wide(call.eax, call.edx))
 
 
 def get_pxe(call: Call, view: View, _state: VmiState) -> VmiEffects:
@@ -50,25 +53,25 @@ def get_pxe_long(call: Call, view: View, _state: VmiState) -> VmiEffects:
     return in_edx_eax(_read(view, call.eax, 8))
 
 
-def swap_pxe(call: Call, view: View, _state: VmiState) -> VmiEffects:
-    return (_entry(call.eax, 4, call.edx), *in_eax(_read(view, call.eax, 4)))
+def swap_pxe(call: Call, view: View, state: VmiState) -> VmiEffects:
+    return (*_entry(view, state, call.eax, 4, call.edx), *in_eax(_read(view, call.eax, 4)))
 
 
-def swap_pxe_long(call: Call, view: View, _state: VmiState) -> VmiEffects:
-    return (_entry(call.ecx, 8, wide(call.eax, call.edx)), *in_edx_eax(_read(view, call.ecx, 8)))
+def swap_pxe_long(call: Call, view: View, state: VmiState) -> VmiEffects:
+    return (*_entry(view, state, call.ecx, 8, wide(call.eax, call.edx)), *in_edx_eax(_read(view, call.ecx, 8)))
 
 
-def deactivate_pxe_long(call: Call, view: View, _state: VmiState) -> VmiEffects:
-    return (_entry(call.eax, 8, 0), *in_edx_eax(_read(view, call.eax, 8)))
+def deactivate_pxe_long(call: Call, view: View, state: VmiState) -> VmiEffects:
+    return (*_entry(view, state, call.eax, 8, 0), *in_edx_eax(_read(view, call.eax, 8)))
 
 
 def _bit(change: Callable[[int, int], int]) -> Handler:
     """Test and change one bit of an entry's low word. EAX: 1 if it was set, else 0."""
 
-    def handler(call: Call, view: View, _state: VmiState) -> VmiEffects:
+    def handler(call: Call, view: View, state: VmiState) -> VmiEffects:
         bit = 1 << (call.edx & 31)
         old = _read(view, call.eax, 4)
-        return (_entry(call.eax, 4, change(old, bit)), *in_eax(int(bool(old & bit))))
+        return (*_entry(view, state, call.eax, 4, change(old, bit)), *in_eax(int(bool(old & bit))))
 
     return handler
 
@@ -77,18 +80,20 @@ test_and_set_bit = _bit(lambda old, bit: old | bit)
 test_and_clear_bit = _bit(lambda old, bit: old & ~bit)
 
 
-def update_pxe(_call: Call, _view: View, _state: VmiState) -> VmiEffects:
+def update_pxe(call: Call, view: View, state: VmiState) -> VmiEffects:
     """The guest changed the entry by an ordinary store, and the coherent TLB has seen that already."""
-    return ()
+    return entry_changed(view, state, call.eax, _read(view, call.eax, 4))
 
 
 def allocate_page(call: Call, _view: View, state: VmiState) -> VmiEffects:
     """ZEROED and CLONE are hints that Linux gives wrongly for its own directory: memory is what counts."""
-    return (SetVmi(replace(state, page_types=state.with_page_type(call.eax, call.edx & PAGE_TYPES))),)
+    return announced(state, call.eax, call.edx & PAGE_TYPES)
 
 
-def release_page(call: Call, _view: View, state: VmiState) -> VmiEffects:
-    return (SetVmi(replace(state, page_types=state.with_page_type(call.eax, 0))),)
+def release_page(call: Call, view: View, state: VmiState) -> VmiEffects:
+    in_use = view.cr(3) >> 12 == call.eax
+    note = Note(f"page frame {call.eax:#x} is released, but is still the root of the address space")
+    return (*((note,) if in_use else ()), *announced(state, call.eax, 0))
 
 
 def flush(_call: Call, _view: View, _state: VmiState) -> VmiEffects:

@@ -52,11 +52,11 @@ class VmiState:
     """`virtual_top`: first linear address that the hypervisor takes at Init, as in the ROM header; 0 takes none.
 
     `generation`: whose Init made the CPU paravirtual; None before. `start`: ticks at Init, where the real counter
-    begins; `stolen`: ticks since then in which the guest was ready, but something else ran. `alarms`: of the real and of the available counter. `page_types`: (page frame, type bits PT 1, PD 2, PDP 4,
-    PML4 8) of the announced pages, sorted. `lazy`: mode of SetLazyMode (0 none, 1 MMU, 2 CPU). `wallclock_origin`: the
-    wallclock in ns at which the real counter was zero, as known at the last look that told the guest; None before.
-    `ap_states`: (APIC id, the 90 bytes of SetInitialAPState in hexadecimal), sorted.
-    `held`: the calls that wait, oldest first.
+    begins; `stolen`: ticks since then in which the guest was ready, but something else ran. `alarms`: of the real and
+    of the available counter. `page_types`: (page frame, type bits PT 1, PD 2, PDP 4, PML4 8) of the announced pages,
+    sorted; `told`: the frames that were used without, sorted. `lazy`: mode of SetLazyMode (0 none, 1 MMU, 2 CPU).
+    `wallclock_origin`: the wallclock in ns at which the real counter was zero, as known at the last look that told the
+    guest; None before. `held`: the calls that wait, oldest first.
     """
 
     virtual_top: int = 0
@@ -66,6 +66,7 @@ class VmiState:
     alarms: tuple[Alarm | None, Alarm | None] = (None, None)
     mappings: tuple[LinearMapping | None, ...] = (None,) * MAPPING_SLOTS
     page_types: tuple[tuple[int, int], ...] = ()
+    told: tuple[int, ...] = ()
     lazy: int = 0
     wallclock_origin: int | None = None
     ap_states: tuple[tuple[int, str], ...] = ()

@@ -61,12 +61,17 @@ def text(steal: Steal) -> str:
 
 
 def window(steal: Steal, real: int, hz: int) -> tuple[int, int] | None:
-    """The window that contains the real counter `real`, else the next one; in ticks, its end not included."""
+    """The window that contains the real counter `real`, else the next one; in ticks, its end not included.
+
+    A window shorter than a tick is none, and of every period the guest has one tick at least.
+    """
     found = [(_ticks(low, hz), _ticks(high, hz)) for low, high in steal.windows]
     if steal.period:
         first = real * _NS // hz // steal.period
         ends = [(number + 1) * steal.period for number in (first, first + 1)]
-        found += [(_ticks(end - steal.stolen, hz), _ticks(end, hz)) for end in ends]
+        for end in ends:
+            begin = max(_ticks(end - steal.stolen, hz), _ticks(end - steal.period, hz) + 1)
+            found.append((begin, _ticks(end, hz)))
     return min(((low, high) for low, high in found if high > max(real, low)), default=None)
 
 

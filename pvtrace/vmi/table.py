@@ -8,17 +8,17 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from pvtrace.model.registers import Seg
+from pvtrace.model.registers import Gpr, Seg
 from pvtrace.model.stops import Why
 from pvtrace.vmi import apic, control, deferral, descriptors, init, interrupts, io, mmu, time, transitions
 from pvtrace.vmi.call import Call, Handler, fault, page_fault
 from pvtrace.vmi.effects import SetVmi, VmiEffects, transfers_control
 from pvtrace.vmi.state import Held, VmiState
-from pvtrace.x86.effects import End, Note
+from pvtrace.x86.effects import End, Note, SetGpr, SetSegment
 from pvtrace.x86.exceptions import GP
 from pvtrace.x86.guest_tables import is_flat
 from pvtrace.x86.view import PageFault, View
-from rom.abi import CallInfo, Place
+from rom.abi import CALLS, CallInfo, Family, Place
 
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
@@ -80,6 +80,30 @@ def lost(waiting: Held) -> VmiEffects:
 def may_change(info: CallInfo) -> frozenset[Place]:
     """The register contract: all that a caller must expect to lose. What pvtrace changes are the results alone."""
     return info.clobbers | {operand.place for operand in info.results}
+
+
+_MAY_CHANGE: Final = {
+    call.name: frozenset(register for register in Gpr if register.name in {place.name for place in may_change(call)})
+    for call in CALLS
+}
+"""The general registers of it, by the call's name."""
+
+
+def breaks_contract(info: CallInfo, effects: VmiEffects) -> str:
+    """What a call that returns would change although its caller keeps it; empty if nothing. That is a bug of ours.
+
+    Segment registers follow their descriptors: only the calls that change those, and Init, may load one.
+    """
+    allowed = _MAY_CHANGE[info.name]
+    for effect in effects:
+        match effect:
+            case SetGpr(register) if register not in allowed:
+                return Gpr(register).name
+            case SetSegment(register) if info.family is not Family.DESCRIPTORS and info.name != "Init":
+                return Seg(register).name
+            case _:
+                pass
+    return ""
 
 
 def _refused(call: Call, view: View) -> VmiEffects:

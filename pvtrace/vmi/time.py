@@ -73,6 +73,8 @@ def wiring(alarm: Alarm) -> Wiring:
 def due(state: VmiState, ticks: int, wired: Wiring | None = None) -> int | None:
     """The virtual time at which the next alarm (`wired`: of that wiring) fires, not before `ticks`; None if none is
     armed."""
+    if state.alarms == (None, None):
+        return None
     lost = {Counter.REAL: 0, Counter.AVAILABLE: state.stolen}
     armed = ((index, state.alarms[index]) for index in ALARM_COUNTERS)
     expiries = [

@@ -57,6 +57,7 @@ _ALIASES: Final = {
     "LCALL": "CALL FAR",
     "LJMP": "JMP FAR",
 }
+_FAR: Final = {3: "CALL FAR", 5: "JMP FAR"}
 _MOV: Final = {0x8C: "MOV SREG", 0x8E: "MOV SREG"}
 _MOV_0F: Final = {0x20: "MOV CR", 0x21: "MOV DR", 0x22: "MOV CR", 0x23: "MOV DR"}
 
@@ -134,8 +135,10 @@ def _mod_ignored(code: bytes, start: int) -> bytes:
     return code
 
 
-def _mnemonic(name: str, opcode: bytes) -> str:
+def _mnemonic(name: str, opcode: bytes, reg: int) -> str:
     word = name.upper().split()[-1]
+    if opcode[0] == 0xFF and reg in _FAR:  # Capstone names the form by its operand's size alone
+        return _FAR[reg]
     if word == "MOV":
         return _MOV_0F.get(opcode[1], word) if opcode[0] == 0x0F else _MOV.get(opcode[0], word)
     return _ALIASES.get(word, word)
@@ -185,7 +188,7 @@ def decode(code: bytes, bits: int = 32) -> Instruction:
         elif operand.type == cs_x86.X86_OP_IMM:
             immediate = operand.imm & 0xFFFFFFFF
     return Instruction(
-        _mnemonic(decoded.mnemonic, opcode),
+        _mnemonic(decoded.mnemonic, opcode, (decoded.modrm >> 3) & 7),
         decoded.size,
         operand_size,
         address_size,

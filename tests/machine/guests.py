@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from tests.machine.apic_guests import APIC_GUESTS
+
 INTERRUPTS: Final = """
 start:
     LOAD_IDT
@@ -138,4 +140,10 @@ text:
 """
 """Ports with and without devices, device memory where none is."""
 
-GUESTS: Final = {"interrupts": INTERRUPTS, "traced": TRACED, "paged": PAGED, "devices": DEVICES}
+GUESTS: Final = {
+    "interrupts": INTERRUPTS,
+    "traced": TRACED,
+    "paged": PAGED,
+    "devices": DEVICES,
+    **APIC_GUESTS,
+}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pvtrace.engine.unicorn_cpu import UnicornCpu
 from pvtrace.machine.boot import File, boot_image
@@ -59,10 +59,15 @@ def demo(name: str) -> bytes:
 
 
 def machine(
-    guest: bytes, tape: Tape, profile: str = "13.3", ram: int = RAM, roms: Iterable[tuple[int, bytes]] | None = None
+    guest: bytes,
+    tape: Tape,
+    profile: str = "13.3",
+    ram: int = RAM,
+    roms: Iterable[tuple[int, bytes]] | None = None,
+    **settings: Any,
 ) -> Machine:
-    """A booted machine."""
-    built = Machine(UnicornCpu(ram), tape, Settings(ram=ram, hz=100_000_000))
+    """A booted machine. `settings`: of machine.Settings."""
+    built = Machine(UnicornCpu(ram), tape, Settings(**{"ram": ram, "hz": 100_000_000, **settings}))
     placed = roms_of(profile) if roms is None else tuple(roms)
     built.boot(boot_image(File("guest.elf", guest), ram_size=ram, roms=placed, loader=LOADER))
     return built
@@ -111,11 +116,12 @@ def run(
     limit: Step = LIMIT,
     profile: str | None = None,
     roms: Iterable[tuple[int, bytes]] | None = None,
+    **settings: Any,
 ) -> Ran:
-    """Assemble and run a guest until it ends."""
+    """Assemble and run a guest until it ends. `settings`: of machine.Settings."""
     tape = ScriptedTape(inputs)
     chosen = profile or ("13.3" if paravirtual else "none")
-    built = machine(assemble(source, paravirtual), tape, chosen, roms=roms)
+    built = machine(assemble(source, paravirtual), tape, chosen, roms=roms, **settings)
     stop = built.run(limit)
     return Ran(built, stop, tape.events)
 

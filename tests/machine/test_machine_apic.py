@@ -197,7 +197,7 @@ def test_vmi_delivers_no_non_maskable_interrupt() -> None:
     ran = ended_well(run(NMI))
     assert ran.word(0x10C000) == 0
     assert ran.of(Kind.INTERRUPT) == []
-    assert ran.notes == ["a non-maskable interrupt was dropped: VMI has none"]
+    assert ran.notes[-1] == "a non-maskable interrupt was dropped: VMI has none"
 
 
 @pytest.mark.parametrize("paravirtual", [False, True])

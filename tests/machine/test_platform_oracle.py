@@ -101,10 +101,10 @@ PROBES: Final = {
     "edge again": "REDIRECTION 0x1A, 0x10055",
     "PIT through input 2": (
         "WRITE 0xB0, 0\nWRITE 0x80, 0\nsti\nnop\ncli\nWRITE 0xB0, 0\nREDIRECTION 0x15, 0\nREDIRECTION 0x14, 0x66\n"
-        "PIC 0xFF\nPIT 2000\n.wait: test dword [0xFEE00230], 0x40\njz .wait\nAPIC_SAY 0x230"
+        "PIC 0xFF\nPIT 60\n.wait: test dword [0xFEE00230], 0x40\njz .wait\nAPIC_SAY 0x230"
     ),
     "PIC: IMR": "REDIRECTION 0x14, 0x10066\nOUTB 0x21, 0xA5\nSAY_PORT 0x21",
-    "IRR of the tick": "PIC 0xFF\nPIT 2000\n.tick: in al, 0x20\ntest al, 1\njz .tick\nSAY_PORT 0x20",
+    "IRR of the tick": "PIC 0xFF\nPIT 60\n.tick: in al, 0x20\ntest al, 1\njz .tick\nSAY_PORT 0x20",
     "ELCR": "OUTB 0x21, 0xFF\nmov dx, 0x4D1\nmov al, 0x0E\nout dx, al\nxor eax, eax\nin al, dx\ncall say",
     "PIT: mode in the status": "OUTB 0x43, 0xB6\nOUTB 0x42, 0\nOUTB 0x42, 0x10\nOUTB 0x43, 0xE8\nxor eax, eax\n"
     "in al, 0x42\nand al, 0x3F\ncall say",
@@ -128,15 +128,15 @@ PROBES: Final = {
     "their data": "KEYBOARD 0x07",
     "nothing left": "in al, 0x64\nand eax, 1\ncall say",
     "RTC: D": "mov al, 0x0D\nout 0x70, al\nSAY_PORT 0x71",
-    "periodic flag": "INDEXED 0x70, 0x0A, 0x26\nmov al, 0x0C\nout 0x70, al\nin al, 0x71\n"
+    "periodic flag": "INDEXED 0x70, 0x0A, 0x23\nmov al, 0x0C\nout 0x70, al\nin al, 0x71\n"
     "INDEXED 0x70, 0x0B, 0x42\nmov al, 0x0C\nout 0x70, al\n.flag: xor eax, eax\nin al, 0x71\ntest al, 0x40\njz .flag\n"
     "and al, 0xC0\ncall say",
     "PCI: address": "mov dx, 0xCF8\nmov eax, 0x80000000\nout dx, eax\nin eax, dx\ncall say",
     "host bridge": "mov dx, 0xCFC\nin eax, dx\ncall say",
     "class": "mov dx, 0xCF8\nmov eax, 0x80000008\nout dx, eax\nmov dx, 0xCFC\nin eax, dx\nshr eax, 8\ncall say",
     "no function": "mov dx, 0xCF8\nmov eax, 0x8000F800\nout dx, eax\nmov dx, 0xCFC\nin eax, dx\ncall say",
-    "fw_cfg: signature": "mov dx, 0x510\nxor eax, eax\nout dx, ax\ninc dx\nmov ebx, 4\n.letter: xor eax, eax\nin al, dx\n"
-    "call say\nmov dx, 0x511\ndec ebx\njnz .letter",
+    "fw_cfg: signature": "mov dx, 0x510\nxor eax, eax\nout dx, ax\ninc dx\nmov ebx, 4\n.letter: xor eax, eax\n"
+    "in al, dx\ncall say\nmov dx, 0x511\ndec ebx\njnz .letter",
     "processors": "mov dx, 0x510\nmov eax, 5\nout dx, ax\ninc dx\nxor eax, eax\nin al, dx\ncall say",
 }
 """What each is about, and the instructions that say it."""

@@ -72,7 +72,8 @@ def walk(read: Read, paging: Paging, linear: int, access: Access, user: bool) ->
         pdpte = read((paging.cr3 & 0xFFFFFFE0) + 8 * (linear >> 30), 8)
         if not pdpte & P:
             return error
-        reserved = bool(pdpte & (ABOVE_36_BITS | NX | 0x1E6))
+        if pdpte & (ABOVE_36_BITS | NX | 0x1E6):
+            return error | PRESENT | RESERVED
         table = pdpte & 0x000FFFFFFFFFF000
     entries: list[tuple[int, int]] = []
     shift = 12 + index_bits
@@ -85,7 +86,7 @@ def walk(read: Read, paging: Paging, linear: int, access: Access, user: bool) ->
         if paging.pae:
             reserved |= bool(entry & ABOVE_36_BITS) or (bool(entry & NX) and not nx)
         large = shift > 12 and bool(entry & PS) and (paging.pae or paging.pse)
-        if large or shift == 12:
+        if large or reserved or shift == 12:
             break
         table = entry & (0x000FFFFFFFFFF000 if paging.pae else 0xFFFFF000)
         shift = 12

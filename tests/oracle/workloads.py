@@ -83,7 +83,7 @@ MODIFYING: Final = (
     Program("patch and call", "mov ecx, 50\nl: mov [f + 1], ecx\ncall f\nadd ebx, eax\ndec ecx\njnz l\nhlt\nf: mov eax, 0\nret"),
     Program("push onto itself", "mov ecx, 4\nmov ebp, esp\nl: mov esp, x + 4\npush 0x48484343\nx: dec eax\ndec eax\ndec eax\ndec eax\nmov esp, ebp\n"
             "dec ecx\njnz l\nhlt"),
-    Program("carry into itself", "mov ecx, 6\nstc\nl: rcl byte [x], 1\nx: nop\nnop\nadc eax, 0\nmov byte [x], 0x48\nstc\ndec ecx\njnz l\nhlt"),
+    Program("carry into itself", "mov ecx, 6\nstc\nl: rcl byte [x + 1], 1\nx: mov al, 0x41\nadc eax, 0\nadd ebx, eax\nstc\ndec ecx\njnz l\nhlt"),
     Program("exchange", "mov ecx, 6\nmov al, 0x43\nl: xchg [x], al\nx: inc edx\nlock xadd [y], ah\ny: nop\nmov byte [y], 0x90\ndec ecx\njnz l\nhlt"),
     Program("across a page", "mov ecx, 7\nl: xor byte [x + 2], 1\nnop\nx: mov eax, 0x11223344\nadd ebx, eax\ndec ecx\njnz l\nhlt",
             origin=0x10FF0),

@@ -32,13 +32,16 @@ EXAMPLES = (
     (Kind.PORT_READ, 0x100020, (0x3FD, 1, 0x60)),
     (Kind.PORT_WRITE, 0x100020, (0x3F8, 1, 0x41)),
     (Kind.UNKNOWN_PORT, 0x100020, (0x1234, 4, 1)),
+    (Kind.UNKNOWN_MEMORY, 0x100020, (0xE0000000, 4, 1)),
     (Kind.CONSOLE_OUT, 0x100020, (b"hello\n",)),
     (Kind.CONSOLE_IN, 0x100020, (b"typed",)),
+    (Kind.KEYS_IN, 0x100020, (b"\x1e\x30",)),
     (Kind.EMULATED, 0x100020, ("MOV", "CR3", 0x1000)),
     (Kind.MODE, 0x100020, (0, 3)),
     (Kind.HALT, 0x100020, (2**64 - 1,)),
     (Kind.WAKE, 0x100020, (1234, 34)),
     (Kind.ALARM, 0x100020, (1, 1000, 1234)),
+    (Kind.STOLEN, 0x100020, (1234, 34)),
     (Kind.NOTE, 0x100020, ("a note",)),
     (Kind.STOP, 0x100020, ("shutdown", 0, "")),
 )
@@ -88,8 +91,9 @@ def test_timeline(path: Path) -> None:
         "family": "call", "name": "hypercall", "cause": None,
         "args": "call=0x31e eax=0x1 edx=0x2 ecx=0x3 stack=0x500000004 result=0xffffffffffffffff",
     }  # fmt: skip
-    assert timeline[16]["args"] == "ticks=0xffffffffffffffff"
-    assert timeline[12]["args"] == "data=X'68656C6C6F0A'"
+    arguments = {row["name"]: row["args"] for row in timeline}
+    assert arguments["halt"] == "ticks=0xffffffffffffffff"
+    assert arguments["console_out"] == "data=X'68656C6C6F0A'"
 
 
 def test_hypercall(path: Path) -> None:

@@ -33,6 +33,25 @@ def test_the_worked_example() -> None:
     assert seen == [(ms, Counter.AVAILABLE) for ms in (1, 3, 5, 7)]
 
 
+def test_the_worked_example_with_stolen_time() -> None:
+    """Run 0-3, Halt, work at 4, scheduled at 5, preempted 6-9, runs on: (real, stolen, available) in ms."""
+    guest = paravirtual()
+    guest.vmi = replace(guest.vmi, start=START)
+    for real, stolen, available in ((3, 0, 3), (4, 0, 4), (5, 1, 4), (6, 1, 5), (9, 4, 5), (10, 4, 6)):
+        guest.ticks = START + real * MS
+        guest.vmi = replace(guest.vmi, stolen=stolen * MS)
+        found = [guest.do("GetCycleCounter", counter=index) // MS for index in Counter]
+        assert found == [real, available, stolen]
+
+
+def test_an_alarm_of_the_available_counter_waits_for_stolen_time() -> None:
+    state = VmiState(start=START, stolen=300, alarms=(Alarm(1000, 0, 0), Alarm(1000, 0, 1)))
+    assert due(state, START) == START + 1000
+    after, fired = fire(state, START + 1000)
+    assert [each.counter for each in fired] == [Counter.REAL]
+    assert due(after, START) == START + 1300
+
+
 @pytest.mark.parametrize(("now", "following"), [(1, 3), (2, 3), (3, 5), (8, 9), (9, 11)])
 def test_no_burst_makes_up_for_what_was_missed(now: int, following: int) -> None:
     """The next expiry is the first e0 + k*p strictly after now."""

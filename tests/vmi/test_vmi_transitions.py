@@ -24,10 +24,12 @@ from vmi_flat import (
 )
 
 from pvtrace.model.registers import Gpr, Seg
+from pvtrace.model.stops import Why
 from pvtrace.x86 import descriptors as d
 from pvtrace.x86 import eflags
-from pvtrace.x86.effects import Raise, SetEip, SetGpr
-from pvtrace.x86.exceptions import GP, NP, SS
+from pvtrace.x86.effects import End, Raise, SetEip, SetGpr
+from pvtrace.x86.exceptions import GP, NP, PF, SS
+from pvtrace.x86.latitude import Latitude
 from pvtrace.x86.results import Returned
 from rom.abi import Generation
 
@@ -86,12 +88,41 @@ def test_user_mode_always_has_interrupts_on() -> None:
     assert len(guest.notes) == 1
 
 
-def test_a_16_bit_user_stack_is_noted() -> None:
+@pytest.mark.parametrize(("harsh", "esp"), [(False, USER_ESP), (True, STACK & 0xFFFF0000 | USER_ESP & 0xFFFF)])
+def test_a_16_bit_user_stack(harsh: bool, esp: int) -> None:
     guest = framed(EIP, USER_CS, ON, USER_ESP, SPARE | 3)
+    guest.latitude = Latitude(stack16=harsh)
     guest.put(GDT + SPARE, 0x0000FFFF, 0x0000F300)
     guest.do("IRET")
-    assert guest.gprs[Gpr.ESP] == USER_ESP
-    assert len(guest.notes) == 1
+    assert guest.gprs[Gpr.ESP] == esp
+    assert len(guest.notes) == int(harsh)
+
+
+@BOTH
+@pytest.mark.parametrize("viopl", [0, 3])
+def test_user_code_that_owns_if_may_begin_with_it_clear(generation: Generation, viopl: int) -> None:
+    guest = framed(EIP, USER_CS, eflags.FIXED, USER_ESP, USER_DS)
+    guest.user_if = True
+    guest.system = replace(guest.system, viopl=viopl)
+    guest.do("IRET", generation)
+    assert guest.system.vif is (viopl < 3)
+    assert len(guest.notes) == int(viopl < 3)
+
+
+def test_a_fault_of_iret_ends_an_unfinished_hypervisor() -> None:
+    guest = framed(EIP, USER_CS, ON, USER_ESP, 0)
+    guest.latitude = Latitude(iret_fault=True)
+    (end,) = guest.call("IRET")
+    assert isinstance(end, End)
+    assert end.why is Why.TERMINATED
+
+
+def test_an_unreadable_frame_is_a_page_fault_at_the_site() -> None:
+    guest = framed(EIP, USER_CS, ON, USER_ESP, 0)
+    guest.absent = {STACK >> 12}
+    site, esp, raised = guest.call("IRET")
+    assert (site, esp) == (SetEip(SITE), SetGpr(Gpr.ESP, STACK))
+    assert raised == Raise(PF, 0, STACK)
 
 
 @pytest.mark.parametrize("interrupts", [0, eflags.IF])

@@ -58,6 +58,7 @@ def guest() -> Guest:
     made.wall = WALL
     made.crs = [0x80010013, 0, 0xC0DE0000, 0x00345000, 0x80]
     made.put(DATA, 0x11223344, 0x55667788)
+    made.vmi = replace(made.vmi, page_types=((DATA >> 12, 1),))
     made.system = replace(made.system, drs=(1, 2, 3, 4, 0, 0, 0xFFFF0FF0, 0x400))
     made.eflags &= ~eflags.ARITHMETIC
     return made
@@ -305,7 +306,7 @@ MMU_CASES = [
             Case(f"TestAndClearPxE{long}Bit", {"entry_pointer": DATA, "bit": 0}, (store(DATA, 0x11223344), *eax(0))),
         )
     ),
-    Case("AllocatePage", {"pfn": 0x123, "flags": 0x41}, vmi(page_types=((0x123, 1),))),
+    Case("AllocatePage", {"pfn": 0x123, "flags": 0x41}, vmi(page_types=((DATA >> 12, 1), (0x123, 1)))),
     Case(
         "ReleasePage",
         {"pfn": 0x123, "flags": 0x41},

@@ -35,8 +35,8 @@ from pvtrace.x86.effects import (
     WriteMemory,
     WritePort,
 )
-from pvtrace.x86.results import Returned
 from pvtrace.x86.latitude import DEFAULT, Latitude
+from pvtrace.x86.results import Returned
 from pvtrace.x86.state import System
 from pvtrace.x86.view import PageFault
 from rom.abi import Generation, Place, by_name

@@ -236,6 +236,11 @@ def test_32_bytes_below_the_frame(room: int, ends: bool) -> None:
     native.unmapped = frozenset({9})
     native.gprs[4] = 0xA000 + room + 12
     assert isinstance(deliver(native, 14, entry=INTERRUPT, return_eip=0), Delivered)
+    kind = ready(at_ring(1, paravirtual=True))
+    kind.latitude = Latitude(stack32=False)
+    kind.unmapped = view.unmapped
+    kind.gprs[4] = view.gprs[4]
+    assert isinstance(deliver(kind, 14, entry=INTERRUPT, return_eip=0), Delivered)
 
 
 def test_a_frame_that_does_not_fit_is_a_page_fault_and_no_termination() -> None:
@@ -302,8 +307,8 @@ def test_paravirtual_iret_to_level_0_is_general_protection() -> None:
     assert result.attempt.asked == 2
 
 
-def test_nested_task_is_unsupported() -> None:
-    (end,) = execute(at_ring(0, flags=eflags.NT), b"\xcf").effects
+def test_nested_task_ends_a_paravirtual_guest() -> None:
+    (end,) = execute(at_ring(1, paravirtual=True, flags=eflags.NT), b"\xcf").effects
     assert isinstance(end, End)
     assert end.why is Why.UNSUPPORTED
 

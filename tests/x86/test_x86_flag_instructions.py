@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pvtrace.model.events import Attempt, Outcome
 from pvtrace.x86 import eflags
-from pvtrace.x86.effects import Raise, SetSystem
+from pvtrace.x86.effects import Note, Raise, SetSystem
 from pvtrace.x86.privileged import execute
 from pvtrace.x86.results import Result
 
@@ -74,6 +74,38 @@ def test_paravirtual_cli_sti(cpl: int, iopl: int, before: bool, enable: bool) ->
     else:
         assert view.eip == 0x8001
     assert view.system.vif is (enable if want is Outcome.TRAPPED else before)
+
+
+@pytest.mark.parametrize(("iopl", "before"), list(itertools.product((0, 2, 3), (False, True))))
+@pytest.mark.parametrize("enable", [False, True])
+def test_user_code_that_owns_if(iopl: int, before: bool, enable: bool) -> None:
+    """The alternative: as the hardware would, at virtual IOPL 3; PUSHF and POPF stay as they are."""
+    view = at_ring(3, vif=before, viopl=iopl, paravirtual=True)
+    view.user_if = True
+    result = run(view, STI if enable else CLI)
+    assert result.attempt is not None
+    if iopl < 3:
+        assert result.effects == GP0
+        assert view.system.vif is before
+        return
+    assert view.system.vif is enable
+    assert result.attempt.outcome is (Outcome.NO_CHANGE if before is enable else Outcome.TRAPPED)
+    assert view.eflags & eflags.IF
+
+
+@pytest.mark.parametrize(("before", "asked", "user_if"), list(itertools.product((False, True), repeat=3)))
+def test_the_section_that_never_gets_its_interrupts_back(before: bool, asked: bool, user_if: bool) -> None:
+    view = at_ring(3, vif=before, viopl=3, paravirtual=True)
+    view.user_if = user_if
+    view.put(STACK, 2 | eflags.IF * asked)
+    effects = execute(view, POPFD).effects
+    notes = [effect for effect in effects if isinstance(effect, Note)]
+    assert len(notes) == int(user_if and asked and not before)
+    view.apply(tuple(effect for effect in effects if effect not in notes))
+    assert view.system.vif is before
+    view.eip = 0x8000
+    run(view, PUSHFD)
+    assert view.get(view.gprs[4]) & eflags.IF
 
 
 def expected_popf(cpl: int, iopl: int, *, guest: int, image: int, size: int, paravirtual: bool) -> int:

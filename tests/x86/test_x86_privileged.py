@@ -64,6 +64,7 @@ def prepared(cpl: int, paravirtual: bool) -> FlatView:
     view = at_ring(cpl, paravirtual=paravirtual)
     view.gprs[Gpr.ECX] = 0x174
     view.gprs[Gpr.EAX] = 0
+    view.put(0, 0x7F | GDT << 16, 6)  # what LGDT and LIDT load
     return view
 
 

@@ -60,10 +60,16 @@ class Keyboard:
         self._end = end
         self._now = Registers()
 
+    @property
+    def listens(self) -> bool:
+        """Whether a key would be heard, and interrupt."""
+        state = self._now
+        return state.scanning and state.configuration & (KEYBOARD_OFF | INTERRUPT) == INTERRUPT
+
     def press(self, codes: bytes) -> None:
         """Keys were pressed or released: scan codes of set 1. A keyboard that is switched off loses them."""
         state = self._now
-        if state.scanning and not state.configuration & KEYBOARD_OFF:
+        if codes and state.scanning and not state.configuration & KEYBOARD_OFF:
             self._reply(*codes[: LONGEST - len(state.queue)])
 
     def read(self, offset: int, _width: int, _now: int) -> int:

@@ -1,0 +1,83 @@
+"""`pvtrace gdb`."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from pvtrace.cli.arguments import chosen, recording_argument
+from pvtrace.cli.voice import voiced
+from pvtrace.gdb.serve import HOST, PORT, SCRIPT
+from pvtrace.model.errors import EngineError
+
+PATIENCE = 30.0
+"""Seconds for a server of our own to open its recording."""
+
+
+@click.command()
+@recording_argument
+@voiced
+def gdb(file: Path | None) -> int:
+    """Debug a recording with gdb, forwards and backwards.
+
+    Starts gdb with the guest's symbols: attached to the pvtrace that serves at 127.0.0.1:1234 if there is one and no
+    FILE is named, else to FILE, or to the newest recording of the current folder. In gdb, `help pvtrace` lists the
+    commands that go beyond gdb's own.
+
+    \b
+    Example:
+      pvtrace gdb kernel.pvt
+    """
+    program = shutil.which("gdb")
+    if program is None:
+        raise EngineError("gdb is not installed (Debian: apt install gdb)")
+    if file is None and answers(PORT):
+        return run(program, PORT)
+    with served(chosen(file)) as port:
+        return run(program, port)
+
+
+def run(program: str, port: int) -> int:
+    """gdb in the terminal, until the person leaves it; its exit code."""
+    attach: Sequence[str] = ("-ex", f"target remote {HOST}:{port}")
+    return subprocess.run([program, "-q", "-x", str(SCRIPT), *attach], check=False).returncode
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def served(path: Path) -> Iterator[int]:
+    """A process that serves a recording at a port of its own; Ctrl-C in the terminal is not for it, but for gdb."""
+    command = [sys.executable, "-m", "pvtrace", "replay", str(path), "--gdb", f"{HOST}:0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield _port(server)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _port(server: "subprocess.Popen[str]") -> int:
+    """From what the server says when it is ready. What is wrong it has said itself."""
+    assert server.stdout is not None
+    deadline = time.monotonic() + PATIENCE
+    for line in server.stdout:
+        _, found, port = line.strip().rpartition(f"{HOST}:")
+        if found and port.rstrip("'").isdecimal():
+            return int(port.rstrip("'"))
+        if time.monotonic() > deadline:
+            break
+    raise EngineError("the recording could not be served to gdb")

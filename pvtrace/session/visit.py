@@ -1,0 +1,36 @@
+"""Going to a step of a recording: the checkpoint before it, and a replay from there."""
+
+from pvtrace.engine.unicorn_cpu import UnicornCpu
+from pvtrace.machine.machine import Machine
+from pvtrace.model.errors import UsageError
+from pvtrace.model.step import RESET, Step
+from pvtrace.session import build
+from pvtrace.session.replay import lawful
+from pvtrace.store.reader import TraceReader
+from pvtrace.tape.replaying import ReplayingTape
+
+
+def machine_at(trace: TraceReader, step: Step) -> Machine:
+    """The machine of a recording as it was at `step`, which the recording must reach.
+
+    Everything on the way is compared with the record. Raises UsageError for a step that it does not have, TraceError
+    for a trace that this program cannot run, Diverged if the machine does something else.
+    """
+    lawful(trace)
+    last = trace.last()
+    if not RESET <= step <= last:
+        raise UsageError(f"{trace.path} goes from step 0 to step {last:,}, and {step:,} is not among them")
+    meta = trace.meta
+    given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
+    image = given.boot_image()
+    checkpoint = trace.checkpoint_before(step)
+    if checkpoint is None:
+        machine = build.machine(given, image, ReplayingTape(trace))
+    else:
+        machine = Machine(UnicornCpu(given.settings.ram), ReplayingTape(trace, checkpoint.mark), given.settings)
+        snapshot = trace.snapshot(checkpoint)
+        machine.restore(snapshot.state, snapshot.pages)
+        for address, size in image.roms:
+            machine.cpu.protect(address, size)
+    machine.run(step)
+    return machine

@@ -1,0 +1,35 @@
+"""A recording as a walk reads it: the same events again and again, so those read last are kept in memory."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Final
+
+from pvtrace.model.events import Event
+from pvtrace.model.inputs import Input
+from pvtrace.store.reader import TraceReader
+
+CHUNK: Final = 512
+CHUNKS: Final = 256
+"""How many events are read at a time, and how many times that are kept."""
+
+
+class Remembering:
+    """The inputs and events of a recording; satisfies tape.replaying.Source."""
+
+    def __init__(self, trace: TraceReader) -> None:
+        self._inputs = tuple(trace.inputs())
+        self._chunk = lru_cache(maxsize=CHUNKS)(lambda number: _chunk(trace, number))
+
+    def inputs(self, since: int = 0) -> Iterator[Input]:
+        return iter(self._inputs[since:])
+
+    def events(self, since: int = 0) -> Iterator[Event]:
+        number, offset = divmod(since, CHUNK)
+        while chunk := self._chunk(number):
+            yield from islice(chunk, offset, None)
+            number, offset = number + 1, 0
+
+
+def _chunk(trace: TraceReader, number: int) -> Sequence[Event]:
+    return tuple(islice(trace.events(number * CHUNK), CHUNK))
