@@ -205,8 +205,8 @@ def offered(generation: Generation) -> frozenset[int]:
 
 RELOCATION_ASM: Final = (
     "cmp eax, strict dword {count}; jae .none; call .here; .here: pop edx; sub edx, strict dword {here}; "
-    "bt [dword edx + {bitmap}], eax; jnc .none; shl eax, {shift}; lea eax, [dword eax + edx + {table}]; xor edx, edx; inc edx; ret; "
-    ".none: xor eax, eax; xor edx, edx; ret"
+    "bt [dword edx + {bitmap}], eax; jnc .none; shl eax, {shift}; lea eax, [dword eax + edx + {table}]; "
+    "xor edx, edx; inc edx; ret; .none: xor eax, eax; xor edx, edx; ret"
 )
 """EAX = number -> EDX:EAX = 1 (CALL) << 32 | address, or 0; the base of the ROM is where the code finds itself."""
 

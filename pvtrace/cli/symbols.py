@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pvtrace.model.errors import PvtraceError
 from pvtrace.report.describe import Symbols, no_symbols
-from pvtrace.session import materials
+from pvtrace.session.names import Names, contents
 from pvtrace.store.reader import TraceReader
 from pvtrace.x86.elf import Symbol, SymbolTable, symbols_of
 
@@ -21,11 +21,13 @@ def of_recording(trace: TraceReader) -> Symbols:
 
 
 def of_guest(guest: Path, more: Sequence[str] = ()) -> Symbols:
-    """The names in a guest's file and in others (see materials.Names). No names if one cannot be read: it is not here
-    that this is an error."""
+    """The names in a guest's file and in others (see session.names.Names).
+
+    No names if one cannot be read: it is not here that this is an error.
+    """
     try:
-        file = materials.read(guest)
-        return materials.Names(file, symbols_of(file.data), more).symbols.at
+        data = contents(guest)
+        return Names(guest.name, data, symbols_of(data), more).symbols.at
     except PvtraceError:
         return no_symbols
 

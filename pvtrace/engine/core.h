@@ -1,6 +1,7 @@
 /* The C core: a CPU that counts every dispatch and stops exactly.
  *
  *   mmu.c      the guest's page tables, walked when Unicorn's TLB misses
+ *   block.c    what a translated block holds
  *   counter.c  the block callback, the exact step counter, the run loop
  *   _core.c    the Python type
  *
@@ -36,7 +37,7 @@ struct block {
     int32_t cost; /* what the callback subtracts: n, or more than any budget if the block needs a look first */
     int32_t n;    /* instructions in the block */
     int32_t runnable; /* instructions from its start that may run unlooked-at */
-    bool intercepted, fragile; /* its first instruction; see enum nature */
+    bool intercepted, fragile; /* its first instruction; see block.c */
     translation_block *tb; /* NULL: not yet executed */
 };
 
@@ -111,6 +112,12 @@ bool mmu_walk(struct core *c, uint32_t linear, enum access access, bool user, un
 bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *entry, void *core);
 void mmu_flush(struct core *c);
 void mmu_stored(struct core *c, uint64_t physical, uint64_t size);
+
+/* ---- block.c */
+enum { LOOK = 1 << 30 }; /* a cost that always overdraws; budgets are handed out in slices below it */
+void block_learn(struct core *c, struct block *b, translation_block *tb);
+int block_index(const translation_block *tb, uint32_t pc);
+bool block_breakpoint(const struct core *c, uint32_t pc);
 
 /* ---- counter.c */
 void counter_block(uc_engine *engine, uint64_t pc, uint32_t size, void *block);

@@ -18,7 +18,7 @@
 enum { E_PRESENT = 1, E_WRITE = 2, E_USER = 4, E_RESERVED = 8, E_FETCH = 16 };
 enum { CR0_PG_BIT = 31, CR0_WP_BIT = 16, CR4_PSE_BIT = 4, CR4_PAE_BIT = 5 };
 #define ADDRESS_BITS 0x000ffffffffff000ull
-#define PAE_RESERVED 0x7ffffff000000000ull /* above the 36 bits of a physical address without CPUID leaf 80000008h */
+#define PAE_RESERVED 0x7fffff0000000000ull /* above the 40 bits of the physical addresses of Unicorn's processors */
 #define PSE_RESERVED 0x00200000u /* bit 21 of a 4 MiB entry; bits 20..13 are address bits 39..32 (PSE-36) */
 
 static uint64_t entry_at(const struct core *c, uint64_t physical, int size)

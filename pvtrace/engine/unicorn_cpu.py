@@ -29,6 +29,7 @@ from pvtrace.model.step import Step
 
 PAGE: Final = 4096
 _LDTR, _TR, _GDTR, _IDTR = 6, 7, 8, 9
+_DB: Final = 1
 _OF: Final = 1 << 11
 _VM: Final = 1 << 17
 _BIG: Final = 1 << 22
@@ -177,12 +178,14 @@ class UnicornCpu:
         self._pending = None
         code = core.step(_core.DEVICE)
         core.flush_tlb()  # the scratch page leaves the TLB
-        if code == _core.FAULT:
-            return self._fault()
+        fault = self._fault() if code == _core.FAULT else None
+        trapped = fault is not None and fault.vector == _DB  # a trap: the instruction is complete
+        if fault is not None and not (trapped and access.stores):
+            return fault
         if access.stores:
             offset = access.address % PAGE
             value = int.from_bytes(self._scratch[offset : offset + access.width], "little")
-            return MmioWrite(access.address, access.width, value)
+            return MmioWrite(access.address, access.width, value, trapped)
         return _ARRIVED
 
     # ------------------------------------------------------------------ registers

@@ -86,15 +86,15 @@ def exception(machine: "Machine", raised: Raise, cause: int | None = None) -> No
     """
     if deferred.resolves(machine, raised):
         return
+    _load_cr2(machine, raised)
     while True:
-        if raised.vector == PF and raised.address is not None:
-            machine.cpu.set_cr(2, raised.address)
         outcome = _deliver(machine, raised, Entry.EXCEPTION)
         refusal = _enter(machine, outcome, raised.vector, raised, Entry.EXCEPTION, cause)
         if refusal is None:
             return
         if deferred.resolves(machine, refusal):
             continue
+        _load_cr2(machine, refusal)
         combined = combine(raised.vector, refusal.vector)
         if combined is None:
             detail = (
@@ -104,6 +104,12 @@ def exception(machine: "Machine", raised: Raise, cause: int | None = None) -> No
             machine.end(Why.TRIPLE_FAULT, detail=detail)
             return
         raised = Raise(DF, 0) if combined == DF else refusal
+
+
+def _load_cr2(machine: "Machine", raised: Raise) -> None:
+    """Every page fault does it, also one that turns into a double fault (SDM volume 3, 6.15)."""
+    if raised.vector == PF and raised.address is not None:
+        machine.cpu.set_cr(2, raised.address)
 
 
 def _deliver(machine: "Machine", raised: Raise, entry: Entry) -> Delivery:

@@ -157,6 +157,8 @@ class Machine:
                 device_memory.load(self, exit_)
             case MmioWrite():
                 device_memory.store(self, exit_)
+                if exit_.trapped and self.ended is None:
+                    entry.single_stepped(self)
             case _:
                 assert_never(exit_)
 

@@ -82,11 +82,15 @@ class MmioRead:
 
 @dataclass(frozen=True, slots=True)
 class MmioWrite:
-    """A store to a physical address that is not memory, or to ROM. The instruction is complete but for the store."""
+    """A store to a physical address that is not memory, or to ROM. The instruction is complete but for the store.
+
+    `trapped`: it was single-stepped, and the Fault with vector 1 behind it is still to be raised.
+    """
 
     address: int
     width: int
     value: int
+    trapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

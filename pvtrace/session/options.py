@@ -16,7 +16,7 @@ class RecordOptions:
     "-", "null" or a file's name. A module is a file, behind whose name arguments for the guest may follow; `load`,
     `entry`: physical addresses for a flat binary. `typed`: see
     tape.script.parse; `typing`: the device at which all input arrives; `break_on`: session.breaks.parse;
-    `symbols`: session.materials.Names."""
+    `symbols`: session.names.Names."""
 
     guest: Path
     output: Path | None = None

@@ -11,7 +11,7 @@ from typing import Final
 from pvtrace.engine import library
 from pvtrace.machine.machine import Machine
 from pvtrace.model.errors import EngineError
-from pvtrace.model.events import Event
+from pvtrace.model.events import Event, Kind
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.session import breaks, build, console, materials, until
@@ -29,10 +29,16 @@ from pvtrace.version import VERSION
 CHECKPOINT_EVERY: Final = 20_000_000
 """Default distance of checkpoints in steps."""
 
-SLICE: Final = 2_000_000
-"""Steps between two looks at the clock and at Ctrl-C."""
+SLICE: Final = (5_000, 2_000_000)
+"""Fewest and most steps between two looks at the clock and at Ctrl-C."""
+
+SLICE_SECONDS: Final = 0.05
+"""How long a slice should last: a guest that causes many exits makes few steps in it."""
 
 PROGRESS_SECONDS: Final = 0.2
+
+WOKE: Final = "virtual time has jumped"
+"""Why the machine pauses behind a halt when it is to stop at some time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +107,20 @@ def _watch(
     addresses = [*stops.addresses, *([] if goal.address is None else [goal.address])]
     if addresses:
         machine.cpu.set_breakpoints(addresses)
+    if goal.ticks is not None:
+        watchers.append(lambda event: machine.pause(WOKE) if event.kind is Kind.WAKE else None)
     watch = Watch(stops, machine.pause)
     if stops.vectors or stops.calls:
         watchers.append(watch.event)
     if stops.texts:
         output.listen(watch.byte)
+
+
+def next_slice(steps: int, seconds: float) -> int:
+    """Steps of the next slice, when the last one took so long."""
+    fewest, most = SLICE
+    wanted = most if seconds <= 0 else int(steps * SLICE_SECONDS / seconds)
+    return max(fewest, min(most, wanted))
 
 
 class _Recording:
@@ -132,6 +147,7 @@ class _Recording:
         self._deadline = None if options.timeout is None else self._begun + options.timeout
         self._shown = self._begun
         self._next_checkpoint = RESET
+        self._slice = SLICE[0]
 
     def run(self) -> RecordResult:
         outside = self._outside
@@ -162,8 +178,9 @@ class _Recording:
             if machine.step >= self._next_checkpoint:
                 self._writer.checkpoint(machine.snapshot())
                 self._next_checkpoint = Step(machine.step + self._every)
-            target = self._target()
-            stop = machine.run(target)
+            began, since = machine.step, time.monotonic()
+            stop = machine.run(self._target())
+            self._slice = next_slice(machine.step - began, time.monotonic() - since)
             if stop.why is Why.BREAKPOINT and not stop.detail:
                 return self._at_address(stop)
             if stop.ended or stop.why is Why.BREAKPOINT or self._arrived():
@@ -178,7 +195,7 @@ class _Recording:
 
     def _target(self) -> Step:
         machine = self._machine
-        target = min(machine.step + SLICE, self._next_checkpoint)
+        target = min(machine.step + self._slice, self._next_checkpoint)
         if self._goal.step is not None:
             target = min(target, self._goal.step)
         if self._goal.ticks is not None:

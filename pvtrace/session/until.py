@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pvtrace.model.errors import UsageError
 from pvtrace.x86.elf import SymbolTable
 
+_POWERS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
 
 @dataclass(frozen=True, slots=True)
 class Until:
@@ -17,12 +19,11 @@ class Until:
 
 
 def parse(text: str | None, hz: int, symbols: SymbolTable) -> Until:
-    """ "1000000", "1_000_000", "20s", "0.5s" or a symbol of the guest."""
+    """ "1000000", "1_000_000", "3M" (powers of 1000), "20s", "0.5s" or a symbol of the guest."""
     if text is None:
         return Until()
-    plain = text.replace(",", "").replace("_", "")
-    if plain.isdecimal():
-        return Until(step=int(plain))
+    if steps := re.fullmatch(r"(\d+)([kKmMgG]?)", text.replace(",", "").replace("_", "")):
+        return Until(step=int(steps[1]) * _POWERS[steps[2].lower()])
     if seconds := re.fullmatch(r"(\d+(?:\.\d+)?)s", text):
         return Until(ticks=int(float(seconds[1]) * hz))
     address = symbols.address_of(text)

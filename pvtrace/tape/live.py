@@ -135,6 +135,8 @@ class Live:
     def due(self, step: Step) -> Step:
         if self._hz is None and not self._keyboard.open:
             return NEVER
+        if self._monotonic() >= self._look_at_time:
+            return Step(step + 1)
         return Step(max(step + 1, self._look_at_step))
 
     def take(self, step: Step) -> Sequence[Input]:

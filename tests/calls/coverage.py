@@ -1,4 +1,7 @@
-"""The coverage table of VMI calls, made from the rows that the tests run: `python -m tests.calls.coverage` writes it."""
+"""The coverage table of VMI calls, made from the rows that the tests run.
+
+`python -m tests.calls.coverage` writes it.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -37,7 +40,10 @@ def _cell(call: CallInfo, generation: Generation) -> str:
 
 def table() -> str:
     """The whole document."""
-    lines = (f"| {call.name} | {call.family} | {_cell(call, Generation.V3)} | {_cell(call, Generation.V13)} |\n" for call in CALLS)
+    lines = (
+        f"| {call.name} | {call.family} | {_cell(call, Generation.V3)} | {_cell(call, Generation.V13)} |\n"
+        for call in CALLS
+    )
     return HEAD + "".join(lines)
 
 

@@ -124,10 +124,11 @@ class Guest:
     gdt: int
 
 
-@lru_cache(maxsize=2)
-def guest(generation: Generation) -> Guest:
+@lru_cache(maxsize=4)
+def guest(generation: Generation, paging: bool = False) -> Guest:
     source = (Path(__file__).parent / "guest.asm").read_text(encoding="ascii")
-    image = nasm(f"%define MAJOR {int(generation)}\n{source}")
+    options = "%define PAGING\n" if paging else ""
+    image = nasm(f"%define MAJOR {int(generation)}\n{options}{source}")
     at = image.index(b"ADDR") + 4
     _, site, landed, user_landed, irqs, irq_eip, gdt, _ = struct.unpack_from("<8I", image, at)
     return Guest(image, site, landed, user_landed, irqs, irq_eip, gdt)
@@ -142,16 +143,13 @@ class Ran:
     stop: Stop
     events: Sequence[Event]
     results: Sequence[Result]
+    guest: Guest
 
     def word(self, address: int) -> int:
         return int.from_bytes(self.machine.cpu.read_physical(address, 4), "little")
 
     def of(self, kind: Kind) -> list[Event]:
         return [event for event in self.events if event.kind is kind]
-
-    @property
-    def guest(self) -> Guest:
-        return guest(self.generation)
 
     def calls(self) -> list[Event]:
         """The logged calls that were made at the script's site."""
@@ -167,20 +165,25 @@ class Ran:
 def _result(words: Sequence[int]) -> Result:
     after = dict(zip((*REGISTERS, "flags", *SEGMENTS), words[1:16], strict=True))
     before = dict(zip(("esp", *SEGMENTS), words[18:25], strict=True))
-    return Result(HOW[words[0]], after, before, words[16], (words[25], words[26], words[27]))
+    return Result(HOW[words[0] % len(HOW)], after, before, words[16], (words[25], words[26], words[27]))
 
 
-def run(generation: Generation, steps: Sequence[StepOf]) -> Ran:
-    """Run a script on a machine with the ROM of that generation alone."""
+def image(generation: Generation, steps: Sequence[StepOf], paging: bool = False) -> bytes:
+    """The guest with its script, as a file to boot."""
     script = b"".join(step.entry(generation) for step in steps) + bytes(ENTRY_SIZE)
+    return guest(generation, paging).image + script
+
+
+def run(generation: Generation, steps: Sequence[StepOf], paging: bool = False, limit: Step = LIMIT) -> Ran:
+    """Run a script on a machine with the ROM of that generation alone. `paging`: 4 MiB are mapped, and no more."""
     tape = ScriptedTape()
     machine = Machine(UnicornCpu(RAM), tape, Settings(ram=RAM, hz=HZ))
-    file = File("calls.bin", guest(generation).image + script)
+    file = File("calls.bin", image(generation, steps, paging))
     machine.boot(boot_image(file, ram_size=RAM, roms=roms_of(PROFILES[generation]), loader=LOADER))
-    stop = machine.run(LIMIT)
+    stop = machine.run(limit)
     calls = [step for step in steps if isinstance(step, Do)]
     raw = machine.cpu.read_physical(RESULT, RESULT_SIZE * len(calls))
     words = struct.unpack(f"<{len(raw) // 4}I", raw)
     size = RESULT_SIZE // 4
     results = [_result(words[at : at + size]) for at in range(0, len(words), size)]
-    return Ran(generation, machine, stop, tape.events, results)
+    return Ran(generation, machine, stop, tape.events, results, guest(generation, paging))

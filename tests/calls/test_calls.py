@@ -1,4 +1,4 @@
-"""Every call of both generations, made by a real guest: what it returns and leaves alone, what it does, what is logged."""
+"""Every call of both generations, made by a real guest: what it returns, leaves alone and does, and what is logged."""
 
 from dataclasses import replace
 
@@ -7,7 +7,8 @@ import pytest
 from pvtrace.model.stops import Why
 from rom.abi import CALLS, Generation, Place, by_name, unified
 from tests.calls.coverage import PATH, rows_of, table
-from tests.calls.rows import ROWS, Row
+from tests.calls.row import Row
+from tests.calls.rows import ROWS
 from tests.calls.scripts import EBP, MARKS, Do, Ran, Result, StepOf, guest, run
 
 CASES = [
@@ -52,7 +53,7 @@ def test_call(row: Row, generation: Generation) -> None:
     seen = [later.after["eax"] for later in ran.results[at + 1 :]]
     assert len(seen) == len(row.seen)
     for value, wanted in zip(seen, row.seen, strict=True):
-        assert (wanted(value) if callable(wanted) else value == wanted), f"a later call returned {value:#x}"
+        assert wanted(value) if callable(wanted) else value == wanted, f"a later call returned {value:#x}"
     assert row.check(ran)
     if result.how in ("returned", "landed", "user"):
         check_registers(row, call, result)
@@ -67,7 +68,7 @@ def check_registers(row: Row, call: Do, result: Result) -> None:
     registers = call.registers()
     for place in MARKS:
         value, wanted = result.after[PLACES[place]], row.results.get(place, registers[place])
-        assert (wanted(value) if callable(wanted) else value == wanted), f"{place} is {value:#x}"
+        assert wanted(value) if callable(wanted) else value == wanted, f"{place} is {value:#x}"
     assert result.after["ebp"] == EBP
     if result.how == "user":
         assert result.after["esp"] == 0x12C000

@@ -133,16 +133,16 @@ def test_a_recording_ends_where_it_is_told(pvtrace: Pvtrace, assemble: Assemble)
     assert pvtrace("replay").returncode == 0
 
 
-def test_a_call_and_a_fault_and_a_function_end_it(pvtrace: Pvtrace, hello: Path, tmp_path: Path) -> None:
+def test_a_call_and_a_fault_and_a_function_end_it(pvtrace: Pvtrace, hello: Path) -> None:
     done = pvtrace("record", hello, "--break-on", "call GetInterruptMask", "--break-on", "call Shutdown")
     assert "stopped at --break-on call" in done.stderr
     assert "VMI GetInterruptMask()" in pvtrace("events").stdout.splitlines()[-1]
     done = pvtrace("record", hello, "--break-on", "main", "-o", "main.pvt")
     assert "stopped at --break-on main" in done.stderr
-    (tmp_path / "ud.elf").write_bytes(elf(b"\x90\x0f\x0b"))
-    for wanted, end in (("fault UD", "#UD"), ("fault", "#UD"), ("fault 6", "#UD")):
-        done = pvtrace("record", "ud.elf", "--vmi", "none", "--break-on", wanted, "-o", "ud.pvt", "--force")
-        assert f"{end}" in done.stderr
+    for wanted, vector in (("fault", "#PF"), ("fault 13", "#GP")):
+        done = pvtrace("record", hello.with_name("faults.elf"), "--break-on", wanted, "-o", "f.pvt", "--force")
+        assert f"stopped at --break-on fault: {vector}" in done.stderr
+        assert pvtrace("events", "f.pvt").stdout.splitlines()[-1].split("  ")[-1].startswith(vector)
     assert pvtrace("replay", "main.pvt").returncode == 0
 
 

@@ -16,6 +16,7 @@ from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.session.build import LOADER, roms_of
 from pvtrace.tape.scripted import ScriptedTape
+from pvtrace.x86.latitude import DEFAULT, Latitude
 
 HERE: Final = Path(__file__).parent
 RAM: Final = 4 << 20
@@ -32,8 +33,7 @@ class Case:
     """A guest, and what it reports natively and under VMI, as the catalogue of differences says.
 
     `source` is put behind skeleton.inc, with the names of `options` defined. Instead of reports, `native` or `vmi` may
-    be how the run ends. `not_in_qemu`: the reason why the native half is not compared with QEMU. `latitudes`: settings
-    that differ from the default, with the names of `--latitude`.
+    be how the run ends. `not_in_qemu`: the reason why the native half is not compared with QEMU.
     """
 
     name: str
@@ -42,7 +42,6 @@ class Case:
     vmi: tuple[int, ...] | Why
     options: tuple[str, ...] = ()
     not_in_qemu: str = ""
-    latitudes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,10 @@ def reports(sent: bytes) -> tuple[tuple[int, ...], bytes]:
     return tuple(words[1 : 1 + count]), sent[4 + 4 * count :]
 
 
-def run(case: Case, profile: str) -> Outcome:
+def run(case: Case, profile: str, latitude: Latitude = DEFAULT, user_if: bool = False) -> Outcome:
     """On our machine. `profile`: "13.3" or "none"."""
     tape = ScriptedTape()
-    machine = Machine(UnicornCpu(RAM), tape, Settings(ram=RAM, hz=100_000_000))
+    machine = Machine(UnicornCpu(RAM), tape, Settings(ram=RAM, hz=100_000_000, latitude=latitude, user_if=user_if))
     guest = File(f"{case.name}.bin", assemble(case.source, case.options))
     machine.boot(boot_image(guest, ram_size=RAM, roms=roms_of(profile), loader=LOADER))
     stop = machine.run(LIMIT)
@@ -109,7 +108,9 @@ def in_qemu(cases: Sequence[Case]) -> list[tuple[int, ...]]:
             *("-debugcon", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
         ]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=QEMU_SECONDS, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, check=False, timeout=QEMU_SECONDS, stdin=subprocess.DEVNULL
+            )
             sent = done.stdout
         except subprocess.TimeoutExpired as expired:
             sent = expired.stdout or b""

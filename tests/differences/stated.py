@@ -26,6 +26,50 @@ ENTRY: Final = """
 
 STATED: Final = (
     Case(
+        "a task gate on the double fault",
+        """
+%define TASK (MEMORY + 0x100)
+start:
+    mov dword [gdt + FREE], (TASK & 0xFFFF) << 16 | 0x67
+    mov dword [gdt + FREE + 4], 0x8900 | TASK >> 16
+    mov dword [TASK + 0x1C], DIRECTORY
+    mov dword [TASK + 0x20], handler
+    mov dword [TASK + 0x24], 2
+    mov dword [TASK + 0x38], STACK - 0x800
+    mov dword [TASK + 0x48], KDATA
+    mov dword [TASK + 0x4C], KCODE
+    mov dword [TASK + 0x50], KDATA
+    mov dword [TASK + 0x54], KDATA
+    mov dword [TASK + 0x64], 0x680000
+    mov dword [IDT + 8 * 8], FREE << 16
+    mov dword [IDT + 8 * 8 + 4], 0x8500
+    mov dword [TABLE + (MEMORY >> 10) + 16], 0
+    mov esp, MEMORY + 0x5000
+here:
+    int3                        ; its frame is a page fault, whose frame is one as well
+handler:
+    pop eax
+    REPORT eax
+    str eax
+    REPORT eax
+    movzx eax, word [TASK]
+    REPORT eax
+    mov eax, [TSS + 0x20]
+    sub eax, here
+    REPORT eax
+    pushf
+    pop eax
+    and eax, 0x4000             ; NT: this task was called
+    REPORT eax
+    push dword 0
+    popf
+    FINISH
+""",
+        native=(0, 0x60, 0x28, 0, 0x4000),
+        vmi=Why.UNSUPPORTED,
+        options=("PAGING",),
+    ),
+    Case(
         "M1 the ring of CS across Init",
         """
 before_init:
@@ -189,6 +233,28 @@ site:
         + CAUGHT,
         native=(1, UNSEEN, UNSEEN, UNSEEN),
         vmi=(UNSEEN, 13, 0, 0),
+    ),
+    Case(
+        "M12 no non-maskable interrupt",
+        """
+start:
+    CATCH caught
+    mov dword [TABLE + (MEMORY >> 10)], 0xFEE0001B
+    mov dword [MEMORY + 0x310], 0
+    mov dword [MEMORY + 0x300], 0x4400
+    mov ecx, 1000
+.wait:
+    dec ecx
+    jnz .wait
+    REPORT 1
+    FINISH
+caught:
+    REPORT_AT [trap.vector]
+    FINISH
+""",
+        native=(UNSEEN, 2),
+        vmi=(1, UNSEEN),
+        options=("PAGING",),
     ),
     Case(
         "M13 ports of user mode by the TSS's bitmap",

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from pvtrace.model.stops import Why
+from tests.differences.also_sensitive import ALSO_SENSITIVE
 from tests.differences.guests import Case, in_qemu, run
 from tests.differences.sensitive import SENSITIVE
 from tests.differences.stated import STATED
 from tests.differences.ten import TEN
 from tests.differences.trapping import TRAPPING, USER_FLAGS
 
-CASES = (*TEN, *STATED, *SENSITIVE, *TRAPPING, *USER_FLAGS)
+CASES = (*TEN, *STATED, *SENSITIVE, *ALSO_SENSITIVE, *TRAPPING, *USER_FLAGS)
 COMPARED = tuple(case for case in CASES if not case.not_in_qemu)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -189,7 +189,9 @@ site:
         0x28,
         0,
     ),
-    same("INVLPG, INVD and WBINVD", kernel("    invlpg [MEMORY]\n    invd\n    wbinvd\n    REPORT 1\n"), 1, *NOT_CAUGHT),
+    same(
+        "INVLPG, INVD and WBINVD", kernel("    invlpg [MEMORY]\n    invd\n    wbinvd\n    REPORT 1\n"), 1, *NOT_CAUGHT
+    ),
     same(
         "RDMSR and WRMSR",
         kernel("""

@@ -16,21 +16,54 @@ RAM: Final = 1 << 20
 MASK: Final = 0xFFFFFFFF
 EXITS: Final = 150
 STEPS: Final = 20_000
-_TYPES: Final = (0x9B, 0x93, 0xFB, 0xF3, 0x9F, 0xDB, 0xD3, 0x97, 0x89, 0x8B, 0x81, 0x83, 0x82, 0x8C, 0x84, 0xEC, 0xE4, 0x85, 0xE5, 0x13)
-_FAR: Final = (b"\x9a", b"\xea", b"\xca\x08\x00", b"\xcb", b"\xcf", b"\xff\x1d", b"\xff\x2d", b"\x0f\x00\xd8", b"\x0f\x00\xd0", b"\x8e\xd0",
-               b"\x8e\xd8", b"\x0f\xb2\x05", b"\x07", b"\x17", b"\x0f\xa1", b"\x0f\x02\xc3", b"\x0f\x03\xc3", b"\x0f\x00\xe0", b"\xc4\x05",
-               b"\x0f\xae\x05", b"\x0f\xae\x0d", b"\xdd\x25", b"\xdd\x35", b"\x0f\x34", b"\x0f\x35", b"\x0f\x05", b"\x0f\x07", b"\x0f\x23\xf8",
-               b"\x0f\x23\xc0", b"\x0f\x22\xc0", b"\x0f\x22\xd8", b"\x0f\x22\xe0", b"\x0f\x30", b"\x0f\x32", b"\x0f\x01\xd8", b"\x0f\x01\xc1",
-               b"\x0f\x01\x15", b"\x0f\x01\x1d", b"\x0f\x01\x38", b"\x0f\xaa", b"\x0f\x06", b"\x9d", b"\x9c", b"\xf4", b"\xf1", b"\xcc",
-               b"\x0f\xc7\xf0", b"\x0f\xae\xf0", b"\x0f\xae\x25", b"\x0f\x01\xd1", b"\x0f\x1a\x05", b"\x0f\x1b\x05", b"\xc5\xf8\x77", b"\x0f\x38\xf0\x05",
-               b"\x0f\xb8", b"\x0f\x37", b"\x0f\x24", b"\x62", b"\xd6", b"\x0f\x0d\x05", b"\xf0", b"\x66\x90", b"\xd9\xff", b"\x9b")  # fmt: skip
+_TYPES: Final = (
+    0x9B,
+    0x93,
+    0xFB,
+    0xF3,
+    0x9F,
+    0xDB,
+    0xD3,
+    0x97,
+    0x89,
+    0x8B,
+    0x81,
+    0x83,
+    0x82,
+    0x8C,
+    0x84,
+    0xEC,
+    0xE4,
+    0x85,
+    0xE5,
+    0x13,
+)
+_WORDS: Final = (
+    "9a ea ca0800 cb cf ff1d ff2d 0f00d8 0f00d0 8ed0 8ed8 0fb205 07 17 0fa1 0f02c3 0f03c3 0f00e0 "
+    "c405 0fae05 0fae0d dd25 dd35 0f34 0f35 0f05 0f07 0f23f8 0f23c0 0f22c0 0f22d8 0f22e0 0f30 0f32 "
+    "0f01d8 0f01c1 0f0115 0f011d 0f0138 0faa 0f06 9d 9c f4 f1 cc 0fc7f0 0faef0 0fae25 0f01d1 0f1a05 "
+    "0f1b05 c5f877 0f38f005 0fb8 0f37 0f24 62 d6 0f0d05 f0 6690 d9ff 9b "
+)
+_FAR: Final = tuple(bytes.fromhex(word) for word in _WORDS.split())
+"""Far transfers, segment loads, system instructions, and opcodes that no processor of the time had."""
+
+
+def say(line: str) -> None:
+    """At once: the next guest may be the last."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def segment(r: Random) -> Segment:
     limit = r.choice((MASK, 0xFFFF, 0, r.getrandbits(20), r.getrandbits(32)))
     base = r.choice((0, 0, 0, 0x1000, r.getrandbits(20), r.getrandbits(32)))
     kind = r.choice(_TYPES) << 8 | r.choice((0xC00000, 0x400000, 0, 0x200000))
-    return Segment(r.choice((8, 16, 0x1B, 0x23, 0, r.getrandbits(16))), base, limit, kind if r.random() < 0.9 else r.getrandbits(24))
+    return Segment(
+        r.choice((8, 16, 0x1B, 0x23, 0, r.getrandbits(16))),
+        base,
+        limit,
+        kind if r.random() < 0.9 else r.getrandbits(24),
+    )
 
 
 def table(r: Random, entries: int) -> bytes:
@@ -41,7 +74,11 @@ def table(r: Random, entries: int) -> bytes:
             base, limit = r.choice((0, 0, 0x2000, r.getrandbits(20))), r.choice((0xFFFFF, 0x67, 0x2B, 0xFFFF))
             gate = r.random() < 0.3
             low = (r.choice((8, 16, 0x1B, 8 * n)) << 16 if gate else (base & 0xFFFF) << 16) | limit & 0xFFFF
-            high = r.choice(_TYPES) << 8 | (r.randrange(32) if gate else base >> 16 & 0xFF) | r.choice((0xCF0000, 0x4F0000, 0x0F0000))
+            high = (
+                r.choice(_TYPES) << 8
+                | (r.randrange(32) if gate else base >> 16 & 0xFF)
+                | r.choice((0xCF0000, 0x4F0000, 0x0F0000))
+            )
             data[8 * n : 8 * n + 8] = low.to_bytes(4, "little") + high.to_bytes(4, "little")
     return bytes(data)
 
@@ -53,11 +90,18 @@ def code(r: Random) -> bytes:
             case 0:
                 parts.append(r.randbytes(r.randrange(1, 9)))
             case 1:
-                parts.append(r.choice((b"", b"\x66", b"\xf3", b"\x2e")) + r.choice(_FAR) + r.getrandbits(19).to_bytes(4, "little"))
+                parts.append(
+                    r.choice((b"", b"\x66", b"\xf3", b"\x2e"))
+                    + r.choice(_FAR)
+                    + r.getrandbits(19).to_bytes(4, "little")
+                )
             case 2:  # stores into the neighbourhood
                 parts.append(b"\xc7\x05" + r.randrange(0x10000, 0x10300).to_bytes(4, "little") + r.randbytes(4))
             case _:
-                parts.append(bytes((r.choice((0x50, 0x58, 0x60, 0x61, 0xC3, 0xE8, 0xEB, 0x40, 0xAB, 0xA5)),)) + r.randbytes(r.randrange(2)))
+                parts.append(
+                    bytes((r.choice((0x50, 0x58, 0x60, 0x61, 0xC3, 0xE8, 0xEB, 0x40, 0xAB, 0xA5)),))
+                    + r.randbytes(r.randrange(2))
+                )
     return b"".join(parts)
 
 
@@ -70,13 +114,21 @@ def page_tables(r: Random) -> list[tuple[int, bytes]]:
     leaves = b"".join(entry(page).to_bytes(wide, "little") for page in range(4096 // wide))
     if wide == 4:
         return [(0x1000, (0x2007).to_bytes(4, "little") + r.randbytes(64)), (0x2000, leaves)]
-    return [(0x1000, (0x4001).to_bytes(8, "little") + r.randbytes(24)), (0x4000, (0x2007).to_bytes(8, "little") + r.randbytes(64)), (0x2000, leaves)]
+    return [
+        (0x1000, (0x4001).to_bytes(8, "little") + r.randbytes(24)),
+        (0x4000, (0x2007).to_bytes(8, "little") + r.randbytes(64)),
+        (0x2000, leaves),
+    ]
 
 
 def control(r: Random, cpu: UnicornCpu) -> None:
     number = r.choice((0, 0, 3, 4))
-    value = {0: r.choice((0x11, 0x80000011, 0x80010011, 0x10, r.getrandbits(32))), 3: r.choice((0x1000, 0x1000, r.getrandbits(32))),
-             4: r.choice((0x200, 0x210, 0x220, 0x230, r.getrandbits(11)))}[number]  # fmt: skip
+    values = {
+        0: (0x11, 0x80000011, 0x80010011, 0x10, r.getrandbits(32)),
+        3: (0x1000, 0x1000, r.getrandbits(32)),
+        4: (0x200, 0x210, 0x220, 0x230, r.getrandbits(11)),
+    }
+    value = r.choice(values[number])
     cpu.set_cr(number, value)
 
 
@@ -112,7 +164,9 @@ def recover(r: Random, cpu: UnicornCpu) -> None:
     """Back to a state in which instructions run."""
     level = r.choice((0, 0, 1, 3)) << 13
     for register in Seg:
-        cpu.set_segment(register, Segment(8 | level >> 13, 0, MASK, (0xC09B00 if register == Seg.CS else 0xC09300) | level))
+        cpu.set_segment(
+            register, Segment(8 | level >> 13, 0, MASK, (0xC09B00 if register == Seg.CS else 0xC09300) | level)
+        )
     cpu.set_cr(4, r.choice((0x200, 0x210)))
     cpu.set_cr(3, 0x1000)
     cpu.hole = 1 << 32
@@ -142,7 +196,13 @@ def react(r: Random, cpu: UnicornCpu, found: Exit) -> None:
 
 def start(r: Random) -> UnicornCpu:
     cpu = UnicornCpu(RAM, r.choice((0, 1 << 20)))
-    for address, data in (*page_tables(r), (0x3000, table(r, 32)), (0x5000, r.randbytes(0x200)), (0x10000, code(r)), (0x20000, r.randbytes(4096))):
+    for address, data in (
+        *page_tables(r),
+        (0x3000, table(r, 32)),
+        (0x5000, r.randbytes(0x200)),
+        (0x10000, code(r)),
+        (0x20000, r.randbytes(4096)),
+    ):
         cpu.write_physical(address, data)
     recover(r, cpu)
     cpu.gdtr = TableRegister(0x3000, 0xFF)
@@ -173,7 +233,7 @@ def run(seed: int) -> int:
         except PageFault:  # the test's own access
             cpu.eip = 0x10000
         except EngineError as error:
-            print("refused", seed, error, flush=True)
+            say(f"refused {seed} {error}")
             break
     return cpu.steps
 
@@ -181,6 +241,6 @@ def run(seed: int) -> int:
 if __name__ == "__main__":
     first, count = (int(argument) for argument in sys.argv[1:])
     for number in range(first, first + count):
-        print(number, flush=True)
+        say(str(number))
         run(number)
-    print("survived", flush=True)
+    say("survived")

@@ -19,12 +19,12 @@ TARGET = 0x00C05FF8
 """Linear: directory entry 3, page 5 (two-level); directory entry 6, page 5 (PAE)."""
 
 USED = 0x20
-"""A directory entry is accessed already: stock Unicorn marks it also if the walk then fails below it, we do not, and the
-architecture allows both."""
+"""A directory entry is accessed already: stock Unicorn marks it also if the walk then fails below it, we do not, and
+the architecture allows both."""
 
 FRAMES = st.sampled_from((0x20000, 0x21000, 0x22000))
 FLAGS = st.integers(0, 0xFF).map(lambda bits: bits & ~0x18)
-HIGH = st.sampled_from((0, 0, 0, 1 << 63, 1 << 52, 1 << 36, 1 << 62))
+HIGH = st.sampled_from((0, 0, 0, 1 << 63, 1 << 52, 1 << 40, 1 << 39, 1 << 62))
 INSTRUCTIONS = {
     "load": f"mov eax, [{TARGET:#x}]",
     "store": f"mov [{TARGET:#x}], eax",

@@ -1,4 +1,4 @@
-"""Two small kernels in the way of their time, from the probe for a ROM to user mode and shut-down, recorded and replayed."""
+"""Two small kernels in the way of their time, from the probe for a ROM to shut-down, recorded and replayed."""
 
 import struct
 from functools import lru_cache
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pvtrace.model.digest import without_trailing_none
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
@@ -23,11 +24,23 @@ SOURCES = {Generation.V13: "v13.asm", Generation.V3: "v3.asm"}
 PROOF = 0x5AFE5AFE
 RAM = 8 << 20
 HZ = 100_000_000
-both = pytest.mark.parametrize("generation", list(SOURCES), ids=[source for source in SOURCES.values()])
+both = pytest.mark.parametrize("generation", list(SOURCES), ids=list(SOURCES.values()))
 CALLS = {
     Generation.V13: {
         *("Init", "GetRelocationInfo", "AllocatePage", "SetLinearMapping", "SetPxE", "FlushDeferredCalls", "InvalPage"),
-        *("FlushTLB", "GetCR0", "SetCR0", "GetCR2", "RDTSC", "CPUID", "WriteIDTEntry", "UpdateKernelStack", "WRMSR", "INB"),
+        *(
+            "FlushTLB",
+            "GetCR0",
+            "SetCR0",
+            "GetCR2",
+            "RDTSC",
+            "CPUID",
+            "SetIDT",
+            "WriteIDTEntry",
+            "UpdateKernelStack",
+            "WRMSR",
+            "INB",
+        ),
         *("OUTB", "IRET", "SYSEXIT", "EnableInterrupts", "DisableInterrupts", "Halt", "Shutdown"),
     },
     Generation.V3: {
@@ -98,4 +111,10 @@ def test_record_and_replay_are_identical(generation: Generation, tmp_path: Path)
     assert result.stop.why is Why.SHUTDOWN
     with TraceReader(path) as trace:
         assert len(trace.checkpoints()) > 5
-        assert list(trace.events()) == [event for event in straight(generation)[1]]
+        recorded, ran = [plain(event) for event in trace.events()], straight(generation)[1]
+        assert recorded == [plain(event) for event in ran]
+
+
+def plain(event: Event) -> Event:
+    """An event as a trace gives it back: None at the end of its arguments is nothing."""
+    return event._replace(args=without_trailing_none(event.args))

@@ -77,8 +77,9 @@ start:
     cmp ebx, sites_end
     jb .patch
 
-    pushfd
+    pushfd                      ; by instruction, as they are left in places
     popfd
+    mov dword [TABLE + (UNMAPPED >> 10)], 0
     push dword 0
     push dword 0
     mov eax, DIRECTORY >> 12
@@ -107,6 +108,9 @@ start:
     xor eax, eax
     xor ecx, ecx
     VMI 5                       ; CPUID
+    mov eax, idt_register
+    mov word [eax], 8 * 256 - 1
+    VMI 10                      ; SetIDT
     WRITE_GATE 0x80, on_int80
     WRITE_GATE 14, on_fault
     WRITE_GATE 0x20, on_tick

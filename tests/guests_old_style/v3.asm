@@ -92,6 +92,7 @@ start:
     mov ecx, 1 | 0x10 | SCRATCH
     call set_entry
     mov dword [SCRATCH], PROOF
+    mov dword [TABLE + (UNMAPPED >> 10)], 0
     mov eax, DIRECTORY
     call set_cr3
     mov eax, 3

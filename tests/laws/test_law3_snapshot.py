@@ -1,5 +1,5 @@
-"""Law 3, Snapshot: load(save()) changes nothing observable, in the same engine and in a new one; and the bytes of a state
-do not depend on the way to it."""
+"""Law 3, Snapshot: load(save()) changes nothing observable, in the same engine and in a new one; and the bytes of a
+state do not depend on the way to it. Here of the CPU alone."""
 
 from random import Random
 

@@ -277,3 +277,37 @@ on_tick:
 def test_an_init_to_itself_is_a_reboot() -> None:
     ran = run("start:\n mov dword [0xFEE00300], 0x44500\n EXIT 0", paravirtual=False)
     assert ran.stop.why is Why.REBOOT
+
+
+@pytest.mark.parametrize("paravirtual", [False, True])
+def test_a_single_stepped_store_arrives(paravirtual: bool) -> None:
+    """The trap behind the instruction takes nothing away from it."""
+    ran = run(
+        MAP
+        + """
+start:
+    LOAD_IDT
+    GATE 1, on_trap
+    INIT
+    MAP
+    pushf
+    or dword [esp], 0x100
+    popf
+    nop
+    mov dword [APIC + 0x80], 0x20
+    or dword [APIC + 0x80], 0x03
+    mov eax, [APIC + 0x80]
+    mov ebx, eax
+    pushf
+    and dword [esp], ~0x100
+    popf
+    EXIT 0
+on_trap:
+    inc ecx
+    iretd
+""",
+        paravirtual=paravirtual,
+    )
+    ended_well(ran)
+    assert ran.gpr(Gpr.EBX) == 0x23
+    assert len(ran.vectors) == 8

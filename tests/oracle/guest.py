@@ -8,7 +8,7 @@ from pvtrace.engine.unicorn_cpu import UnicornCpu
 from pvtrace.model.exits import Arrived, Exit, MmioRead, MmioWrite
 from pvtrace.model.registers import Gpr, Registers, Seg, Segment
 from pvtrace.model.step import Step
-from tests.oracle.oracle_cpu import OracleCpu, NoMemory
+from tests.oracle.oracle_cpu import NoMemory, OracleCpu
 
 AnyCpu = UnicornCpu | OracleCpu
 

@@ -103,9 +103,7 @@ class OracleCpu:
         self.ram = ram
         buffer = (ctypes.c_uint8 * ram)()
         self.memory = memoryview(buffer).cast("B")
-        self.uc = uc = unicorn.Uc(
-            unicorn_const.UC_ARCH_X86, unicorn_const.UC_MODE_32, cpu=x86_const.UC_CPU_X86_QEMU32
-        )
+        self.uc = uc = unicorn.Uc(unicorn_const.UC_ARCH_X86, unicorn_const.UC_MODE_32, cpu=x86_const.UC_CPU_X86_QEMU32)
         uc.mem_map_ptr(0, ram, unicorn_const.UC_PROT_ALL, ctypes.addressof(buffer))
         uc.ctl_exits_enabled(True)
         uc.reg_write(x86_const.UC_X86_REG_EAX, 0x1BADB002)
@@ -381,9 +379,9 @@ class OracleCpu:
         assert isinstance(found, Translation), f"the test itself touched {address:08x}, which is not mapped"
         return found.physical
 
-    def read(self, address: int, size: int, user: bool = False) -> bytes:
+    def read(self, address: int, size: int) -> bytes:
         return b"".join(self.read_physical(self._linear(address + i, Access.READ), 1) for i in range(size))
 
-    def write(self, address: int, data: bytes, user: bool = False) -> None:
+    def write(self, address: int, data: bytes) -> None:
         for offset, byte in enumerate(data):
             self.write_physical(self._linear(address + offset, Access.WRITE), bytes((byte,)))

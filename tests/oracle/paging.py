@@ -10,8 +10,8 @@ NX: Final = 1 << 63
 PRESENT, WRITE, USER, RESERVED, FETCH = 1, 2, 4, 8, 16
 """Bits of the page-fault error code."""
 
-ABOVE_36_BITS: Final = 0x7FFFFFF000000000
-"""Reserved on a processor without CPUID leaf 80000008h (SDM volume 3, 4.1.4)."""
+ABOVE_40_BITS: Final = 0x7FFFFF0000000000
+"""Reserved in PAE entries: Unicorn's processors have 40 bits of physical address."""
 
 
 class Access(Enum):
@@ -72,7 +72,7 @@ def walk(read: Read, paging: Paging, linear: int, access: Access, user: bool) ->
         pdpte = read((paging.cr3 & 0xFFFFFFE0) + 8 * (linear >> 30), 8)
         if not pdpte & P:
             return error
-        if pdpte & (ABOVE_36_BITS | NX | 0x1E6):
+        if pdpte & (ABOVE_40_BITS | NX | 0x1E6):
             return error | PRESENT | RESERVED
         table = pdpte & 0x000FFFFFFFFFF000
     entries: list[tuple[int, int]] = []
@@ -84,7 +84,7 @@ def walk(read: Read, paging: Paging, linear: int, access: Access, user: bool) ->
             return error
         entries.append((at, entry))
         if paging.pae:
-            reserved |= bool(entry & ABOVE_36_BITS) or (bool(entry & NX) and not nx)
+            reserved |= bool(entry & ABOVE_40_BITS) or (bool(entry & NX) and not nx)
         large = shift > 12 and bool(entry & PS) and (paging.pae or paging.pse)
         if large or reserved or shift == 12:
             break

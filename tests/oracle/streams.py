@@ -90,8 +90,44 @@ def _one_operand(r: Random) -> bytes:
 
 def _two_byte(r: Random) -> bytes:
     code = r.choice(
-        (0x40, 0x4F, 0x90, 0x95, 0xA3, 0xAB, 0xB3, 0xBB, 0xAF, 0xB0, 0xB1, 0xC0, 0xC1, 0xBC, 0xBD, 0xB6, 0xBF, 0xA5)
-        + (0xAD, 0x28, 0x29, 0x10, 0x11, 0x58, 0x6F, 0x7F, 0xEF, 0xFE, 0xD4, 0x6E, 0x7E, 0xC7, 0xAE, 0x77, 0x18, 0x02)
+        (
+            64,
+            79,
+            144,
+            149,
+            163,
+            171,
+            179,
+            187,
+            175,
+            176,
+            177,
+            192,
+            193,
+            188,
+            189,
+            182,
+            191,
+            165,
+            173,
+            40,
+            41,
+            16,
+            17,
+            88,
+            111,
+            127,
+            239,
+            254,
+            212,
+            110,
+            126,
+            199,
+            174,
+            119,
+            24,
+            2,
+        )
     )
     prefix = r.choice((b"", b"", b"", b"\x66", b"\xf2", b"\xf3"))
     return prefix + bytes((0x0F, code)) + operand(r, 1 if code == 0xC7 else r.randrange(8))
@@ -121,7 +157,9 @@ def _string(r: Random) -> bytes:
     pointers = b"\xbe" + address(r).to_bytes(4, "little") + b"\xbf" + address(r).to_bytes(4, "little")
     count = b"\xb9" + r.choice((0, 1, 2, 3, 9, 30)).to_bytes(4, "little")
     one = bytes((r.choice((0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF)),))
-    return r.choice((pointers, b"")) + count + r.choice((b"", b"\xfd", b"\xfc")) + r.choice((b"\xf3", b"\xf2", b"")) + one
+    return (
+        r.choice((pointers, b"")) + count + r.choice((b"", b"\xfd", b"\xfc")) + r.choice((b"\xf3", b"\xf2", b"")) + one
+    )
 
 
 def _pointer(r: Random) -> bytes:

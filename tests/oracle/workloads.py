@@ -29,67 +29,115 @@ FLAT: Final = (
     Program("loop", "mov ecx, 300\nl: add eax, ecx\nrol eax, 3\nxor ebx, eax\nadc edx, ebx\ndec ecx\njnz l\nhlt"),
     Program(
         "copy",
-        "mov esi, 0x10000\nmov edi, 0x20000\nmov ecx, 200\nrep movsd\nmov edi, 0x20100\nmov ecx, 30\nrep stosb\n"
-        "mov esi, 0x20000\nmov edi, 0x20001\nstd\nmov ecx, 9\nrep movsw\ncld\nmov ecx, 50\nrepe cmpsb\nmov ecx, 0\n"
-        "rep lodsd\nmov al, 0x90\nmov ecx, 60\nrepne scasb\nhlt",
+        "mov esi, 0x10000\nmov edi, 0x20000\nmov ecx, 200\nrep movsd\nmov edi, 0x20100\n"
+        "mov ecx, 30\nrep stosb\nmov esi, 0x20000\nmov edi, 0x20001\nstd\nmov ecx, 9\n"
+        "rep movsw\ncld\nmov ecx, 50\nrepe cmpsb\nmov ecx, 0\nrep lodsd\nmov al, 0x90\n"
+        "mov ecx, 60\nrepne scasb\nhlt",
     ),
     Program(
         "recursion",
-        "mov eax, 9\ncall fib\nhlt\nfib: cmp eax, 2\njb done\npush eax\ndec eax\ncall fib\nxchg eax, [esp]\nsub eax, 2\n"
-        "call fib\npop ecx\nadd eax, ecx\ndone: ret",
+        "mov eax, 9\ncall fib\nhlt\nfib: cmp eax, 2\njb done\npush eax\ndec eax\ncall fib\n"
+        "xchg eax, [esp]\nsub eax, 2\ncall fib\npop ecx\nadd eax, ecx\ndone: ret",
         steps=2000,
     ),
     Program(
         "interpreter",
-        "mov esi, code\nmov ecx, 60\nnext: movzx eax, byte [esi]\ninc esi\njmp [table + eax * 4]\n"
-        "o0: inc ebx\njmp next\no1: add ebx, ebx\njmp next\no2: xor edx, ebx\njmp next\n"
-        "o3: dec ecx\njz end\nmov esi, code\njmp next\nend: hlt\n"
+        "mov esi, code\nmov ecx, 60\nnext: movzx eax, byte [esi]\ninc esi\n"
+        "jmp [table + eax * 4]\no0: inc ebx\njmp next\no1: add ebx, ebx\njmp next\n"
+        "o2: xor edx, ebx\njmp next\no3: dec ecx\njz end\nmov esi, code\njmp next\nend: hlt\n"
         "align 4\ntable: dd o0, o1, o2, o3\ncode: db 0, 1, 2, 0, 0, 2, 1, 3",
     ),
     Program(
         "floats",
-        "fninit\nfld1\nfldpi\nmov ecx, 40\nl: fadd st1, st0\nfmul st0, st1\nfsqrt\nfst dword [0x20000]\nfist dword [0x20004]\n"
-        "fsin\nfxch\nfcomi st0, st1\nfcmovb st0, st1\nfnstsw ax\nadd ebx, eax\ndec ecx\njnz l\nfsave [0x20100]\nfrstor [0x20100]\n"
-        "fxsave [0x20200]\nhlt",
+        "fninit\nfld1\nfldpi\nmov ecx, 40\nl: fadd st1, st0\nfmul st0, st1\nfsqrt\n"
+        "fst dword [0x20000]\nfist dword [0x20004]\nfsin\nfxch\nfcomi st0, st1\n"
+        "fcmovb st0, st1\nfnstsw ax\nadd ebx, eax\ndec ecx\njnz l\nfsave [0x20100]\n"
+        "frstor [0x20100]\nfxsave [0x20200]\nhlt",
     ),
     Program(
         "vectors",
-        "mov eax, 3\ncvtsi2sd xmm0, eax\nmovapd xmm1, xmm0\nmov ecx, 40\nl: mulsd xmm1, xmm0\nsqrtsd xmm2, xmm1\n"
-        "divsd xmm1, xmm2\naddps xmm3, xmm2\npxor xmm4, xmm1\npshufd xmm5, xmm4, 0x1b\nmovups [0x20003], xmm5\n"
-        "ucomisd xmm1, xmm2\nsetc [0x20100 + ecx]\nmovd eax, xmm4\nmovdq2q mm0, xmm1\npaddb mm1, mm0\nemms\ndec ecx\njnz l\n"
-        "ldmxcsr [0x20200]\nhlt",
+        "mov eax, 3\ncvtsi2sd xmm0, eax\nmovapd xmm1, xmm0\nmov ecx, 40\nl: mulsd xmm1, xmm0\n"
+        "sqrtsd xmm2, xmm1\ndivsd xmm1, xmm2\naddps xmm3, xmm2\npxor xmm4, xmm1\n"
+        "pshufd xmm5, xmm4, 0x1b\nmovups [0x20003], xmm5\nucomisd xmm1, xmm2\n"
+        "setc [0x20100 + ecx]\nmovd eax, xmm4\nmovdq2q mm0, xmm1\npaddb mm1, mm0\nemms\n"
+        "dec ecx\njnz l\nldmxcsr [0x20200]\nhlt",
     ),
     Program("six hundred", "mov ecx, 3\nl:\n" + "add eax, ecx\nror eax, 1\n" * 300 + "dec ecx\njnz near l\nhlt"),
     Program("six hundred at a fault", "add eax, 3\n" * 400 + "div ebx\n" + "inc eax\n" * 200 + "hlt"),
-    Program("shadow", "mov ax, ss\nmov ecx, 5\nl: mov ss, ax\nmov ss, ax\npush ss\npop ss\nadd edx, ecx\nloop l\n"
-            "mov ecx, 4\nmov edi, 0x20000\nmov ss, ax\nrep stosd\nhlt"),
-    Program("bit tests", "mov ecx, 20\nl: add eax, 0x12345\nbt eax, ecx\nsetc [0x20000 + ecx]\nbts [0x20100], eax\nlahf\nadd ebx, eax\n"
-            "cmp ebx, ecx\ncmpxchg8b [0x20200]\nlahf\nxor ebx, eax\nrcl dword [0x20300], 1\nloopne l\nlahf\nhlt"),
-)  # fmt: skip
+    Program(
+        "shadow",
+        "mov ax, ss\nmov ecx, 5\nl: mov ss, ax\nmov ss, ax\npush ss\npop ss\nadd edx, ecx\n"
+        "loop l\nmov ecx, 4\nmov edi, 0x20000\nmov ss, ax\nrep stosd\nhlt",
+    ),
+    Program(
+        "bit tests",
+        "mov ecx, 20\nl: add eax, 0x12345\nbt eax, ecx\nsetc [0x20000 + ecx]\n"
+        "bts [0x20100], eax\nlahf\nadd ebx, eax\ncmp ebx, ecx\ncmpxchg8b [0x20200]\nlahf\n"
+        "xor ebx, eax\nrcl dword [0x20300], 1\nloopne l\nlahf\nhlt",
+    ),
+)
 
 MODIFYING: Final = (
     Program("ahead in the block", "mov ecx, 9\nl: xor byte [x], 1 ^ 2\nnop\nnop\nx: add al, 1\ndec ecx\njnz l\nhlt"),
     Program("the last byte of itself", "mov ecx, 9\nl: xor byte [x - 1], 1\nx: inc ebx\nnop\ndec ecx\njnz l\nhlt"),
-    Program("behind in the block", "mov ecx, 9\nl: mov bl, 5\nx: add dl, bl\nxor byte [l + 1], 3\ninc eax\ndec ecx\njnz l\nhlt"),
-    Program("alternating", "mov ecx, 12\nl: xor byte [x], 0x40 ^ 0x48\nx: inc eax\nxor byte [y], 0x43 ^ 0x4b\njmp y\ny: inc ebx\n"
-            "add edx, ebx\ndec ecx\njnz l\nhlt"),
-    Program("same size rewrite", "mov ecx, 6\nl: mov eax, [new]\nmov [x], eax\nxor dword [new], 0x40404040 ^ 0x90909090\ncall x\n"
-            "dec ecx\njnz l\nhlt\nalign 16\nx: nop\nnop\nnop\nnop\nret\nalign 16\nnew: inc eax\ninc eax\ninc eax\ninc eax"),
+    Program(
+        "behind in the block",
+        "mov ecx, 9\nl: mov bl, 5\nx: add dl, bl\nxor byte [l + 1], 3\ninc eax\ndec ecx\njnz l\nhlt",
+    ),
+    Program(
+        "alternating",
+        "mov ecx, 12\nl: xor byte [x], 0x40 ^ 0x48\nx: inc eax\nxor byte [y], 0x43 ^ 0x4b\n"
+        "jmp y\ny: inc ebx\nadd edx, ebx\ndec ecx\njnz l\nhlt",
+    ),
+    Program(
+        "same size rewrite",
+        "mov ecx, 6\nl: mov eax, [new]\nmov [x], eax\n"
+        "xor dword [new], 0x40404040 ^ 0x90909090\ncall x\ndec ecx\njnz l\nhlt\nalign 16\n"
+        "x: nop\nnop\nnop\nnop\nret\nalign 16\nnew: inc eax\ninc eax\ninc eax\ninc eax",
+    ),
     Program("other length", "mov ecx, 8\nl: xor word [x], 0x9090 ^ 0xc383\nx: add ebx, 5\nnop\ndec ecx\njnz l\nhlt"),
     Program("string over itself", "mov ecx, 20\nmov edi, x\nmov al, 0x90\ncld\nx: rep stosb\nnop\nnop\ninc ebx\nhlt"),
-    Program("string over what follows", "mov ecx, 6\nmov edi, y\nmov al, 0x43\nrep stosb\ny: inc eax\ninc eax\ninc eax\ninc eax\ninc eax\ninc eax\nhlt"),
-    Program("string from behind", "mov ecx, 3\nmov edi, x + 3\nmov eax, 0x90909090\nstd\nx: rep stosb\nnop\nnop\ncld\ninc ebx\nhlt"),
-    Program("copied over itself", "mov ecx, y - x\nmov esi, y\nmov edi, x\nx: rep movsb\ninc eax\nhlt\ny: rep movsb\ninc ebx\nhlt"),
-    Program("patch and call", "mov ecx, 50\nl: mov [f + 1], ecx\ncall f\nadd ebx, eax\ndec ecx\njnz l\nhlt\nf: mov eax, 0\nret"),
-    Program("push onto itself", "mov ecx, 4\nmov ebp, esp\nl: mov esp, x + 4\npush 0x48484343\nx: dec eax\ndec eax\ndec eax\ndec eax\nmov esp, ebp\n"
-            "dec ecx\njnz l\nhlt"),
-    Program("carry into itself", "mov ecx, 6\nstc\nl: rcl byte [x + 1], 1\nx: mov al, 0x41\nadc eax, 0\nadd ebx, eax\nstc\ndec ecx\njnz l\nhlt"),
-    Program("exchange", "mov ecx, 6\nmov al, 0x43\nl: xchg [x], al\nx: inc edx\nlock xadd [y], ah\ny: nop\nmov byte [y], 0x90\ndec ecx\njnz l\nhlt"),
-    Program("across a page", "mov ecx, 7\nl: xor byte [x + 2], 1\nnop\nx: mov eax, 0x11223344\nadd ebx, eax\ndec ecx\njnz l\nhlt",
-            origin=0x10FF0),
-    Program("many blocks", "mov ecx, 40\nl: inc byte [f + 2]\ncall f\nsub byte [g + 1], 2\njmp g\nf: add ebx, 1\nret\ng: mov dl, 0\nadd esi, edx\n"
-            "dec ecx\njnz l\nhlt"),
-)  # fmt: skip
+    Program(
+        "string over what follows",
+        "mov ecx, 6\nmov edi, y\nmov al, 0x43\nrep stosb\ny: inc eax\ninc eax\ninc eax\ninc eax\ninc eax\ninc eax\nhlt",
+    ),
+    Program(
+        "string from behind",
+        "mov ecx, 3\nmov edi, x + 3\nmov eax, 0x90909090\nstd\nx: rep stosb\nnop\nnop\ncld\ninc ebx\nhlt",
+    ),
+    Program(
+        "copied over itself",
+        "mov ecx, y - x\nmov esi, y\nmov edi, x\nx: rep movsb\ninc eax\nhlt\ny: rep movsb\ninc ebx\nhlt",
+    ),
+    Program(
+        "patch and call",
+        "mov ecx, 50\nl: mov [f + 1], ecx\ncall f\nadd ebx, eax\ndec ecx\njnz l\nhlt\nf: mov eax, 0\nret",
+    ),
+    Program(
+        "push onto itself",
+        "mov ecx, 4\nmov ebp, esp\nl: mov esp, x + 4\npush 0x48484343\nx: dec eax\ndec eax\n"
+        "dec eax\ndec eax\nmov esp, ebp\ndec ecx\njnz l\nhlt",
+    ),
+    Program(
+        "carry into itself",
+        "mov ecx, 6\nstc\nl: rcl byte [x + 1], 1\nx: mov al, 0x41\nadc eax, 0\nadd ebx, eax\nstc\ndec ecx\njnz l\nhlt",
+    ),
+    Program(
+        "exchange",
+        "mov ecx, 6\nmov al, 0x43\nl: xchg [x], al\nx: inc edx\nlock xadd [y], ah\ny: nop\n"
+        "mov byte [y], 0x90\ndec ecx\njnz l\nhlt",
+    ),
+    Program(
+        "across a page",
+        "mov ecx, 7\nl: xor byte [x + 2], 1\nnop\nx: mov eax, 0x11223344\nadd ebx, eax\ndec ecx\njnz l\nhlt",
+        origin=0x10FF0,
+    ),
+    Program(
+        "many blocks",
+        "mov ecx, 40\nl: inc byte [f + 2]\ncall f\nsub byte [g + 1], 2\njmp g\nf: add ebx, 1\n"
+        "ret\ng: mov dl, 0\nadd esi, edx\ndec ecx\njnz l\nhlt",
+    ),
+)
 
 
 def entries(first: int, *pairs: tuple[int, int], size: int = 4) -> tuple[tuple[int, bytes], ...]:
@@ -165,7 +213,18 @@ def kernel_guests() -> dict[str, Guest]:
         inc dword [edi + 0x9fd]
         loop l
         hlt"""
-    calls = "mov ecx, 30\nl: mov eax, ecx\nint 0x80\nadd ebx, eax\nud2\nxor edx, edx\nmov esi, 0\ndiv esi\ndec ecx\njnz l\nhlt"
+    calls = """
+        mov ecx, 30
+    l:  mov eax, ecx
+        int 0x80
+        add ebx, eax
+        ud2
+        xor edx, edx
+        mov esi, 0
+        div esi
+        dec ecx
+        jnz l
+        hlt"""
     strings = """
         mov edi, 0x40f00
         mov ecx, 0x100
@@ -240,7 +299,7 @@ def kernel_guests() -> dict[str, Guest]:
 def paging_guests() -> dict[str, Guest]:
     """One instruction of each kind against entries of each kind, in the paging modes; the faults are skipped."""
     touch = "".join(
-        f"mov eax, [{page << 12:#x}]\nnop\nnop\nmov [{page << 12 | 8:#x}], ecx\nnop\nnop\ncall {page << 12 | 16:#x}\nnop\nnop\n"
+        f"mov eax, [{page << 12:#x}]\nmov [{page << 12 | 8:#x}], ecx\ncall {page << 12 | 16:#x}\n"
         for page in range(0x40, 0x50)
     )
     code = assemble("mov ecx, 7\n" + touch + "hlt", ORIGIN)
@@ -249,7 +308,8 @@ def paging_guests() -> dict[str, Guest]:
     small = two_level(identity(*kinds.items()))
     large = entries(0x1000, (0, 0x2007), (1, 0x87), (2, 0x200087), (3, 0x85)) + entries(0x2000, *identity().items())
     touch_large = assemble(
-        "".join(f"mov eax, [{n << 22 | 0x2345:#x}]\nmov [{n << 22 | 0x52340:#x}], eax\n" for n in range(5)) + "hlt", ORIGIN
+        "".join(f"mov eax, [{n << 22 | 0x2345:#x}]\nmov [{n << 22 | 0x52340:#x}], eax\n" for n in range(5)) + "hlt",
+        ORIGIN,
     )
     pae_kinds = {page: entry | (1 << 63 if page & 4 else 0) for page, entry in kinds.items()}
     pae_kinds[0x48] |= 1 << 52

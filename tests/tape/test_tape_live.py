@@ -55,7 +55,7 @@ def test_a_silent_world_never_stops_the_machine() -> None:
 
 def test_bytes_arrive_and_end(pipe: tuple[FileKeyboard, int]) -> None:
     keyboard, write = pipe
-    live = Live(keyboard)
+    live = Live(keyboard, monotonic=lambda: 0.0)
     assert live.take(Step(0)) == []
     assert live.due(Step(0)) == POLL_STEPS
     os.write(write, b"hello")
@@ -76,7 +76,9 @@ def test_it_also_looks_by_the_hosts_time(pipe: tuple[FileKeyboard, int]) -> None
     live.take(Step(0))
     os.write(write, b"x")
     assert live.take(Step(10)) == ()
+    assert live.due(Step(10)) == POLL_STEPS
     now[0] += 0.01
+    assert live.due(Step(10)) == 11
     assert [item.data for item in live.take(Step(20))] == [b"x"]
 
 

@@ -1,0 +1,66 @@
+"""Names and source lines for addresses, from the guest's file and from those that the user names besides."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pvtrace.model.errors import InputError, UsageError
+from pvtrace.store.rows import SourceLine, Symbol
+from pvtrace.x86 import source_lines, symbol_files
+from pvtrace.x86.elf import SymbolTable
+from rom.elf import decode
+
+
+def contents(path: Path) -> bytes:
+    """Raises InputError for a file that cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+class Names:
+    """Names and source lines: of the guest, of the ROMs, and of the files that the user names besides."""
+
+    def __init__(self, name: str, data: bytes, symbols: SymbolTable, more: Sequence[str]) -> None:
+        """The guest's name, file and symbols. `more`: each a file, perhaps with @OFFSET behind it: a hexadecimal number
+        to add to its addresses."""
+        self._tables = [(name, symbols)]
+        self._lines = list(source_lines.read(data))
+        for text in more:
+            path, offset = _placed(text)
+            content = contents(path)
+            self._tables.append((path.name, symbol_files.read(content, path.name, offset)))
+            self._lines += source_lines.read(content, offset)
+
+    @property
+    def symbols(self) -> SymbolTable:
+        """All in one table."""
+        return symbol_files.merged([table for _, table in self._tables])
+
+    def rows(self, roms: Sequence[tuple[int, bytes]]) -> list[Symbol]:
+        """As a trace keeps them; with those of the ROMs at these addresses."""
+        rows = [
+            Symbol(symbol.name, symbol.address, symbol.size or max(0, end - symbol.address), source)
+            for source, table in self._tables
+            for symbol, end in zip(table.symbols, table.ends, strict=True)
+        ]
+        return rows + [Symbol(s.name, at + s.offset, s.size, rom_name(at)) for at, rom in roms for s in decode(rom)]
+
+    def lines(self) -> list[SourceLine]:
+        """As a trace keeps them."""
+        return [SourceLine(line.address, line.file, line.line) for line in self._lines]
+
+
+def _placed(text: str) -> tuple[Path, int]:
+    name, at, offset = text.rpartition("@")
+    if not at or Path(text).exists():
+        return Path(text), 0
+    try:
+        return Path(name), int(offset, 16)
+    except ValueError:
+        raise UsageError(f"--symbols {text}: {offset!r} is no hexadecimal offset") from None
+
+
+def rom_name(address: int) -> str:
+    """What a trace calls the file of a ROM."""
+    return f"vmi-{address:05X}.rom"
