@@ -32,12 +32,14 @@ bench: $(READY)
 # The golden recordings, one for each demo guest, with the list of their events as text beside them.
 traces: $(patsubst pvtrace/demo/%.elf,trace-%,$(wildcard pvtrace/demo/*.elf))
 
+# The same files each time: no date, and what is typed is there from the first step on.
 INPUT_echo := one\ntwo\nquit\n
 
 trace-%: pvtrace/demo/%.elf $(READY)
 	@echo "traces/$*.pvt" && mkdir -p traces
-	@printf '$(INPUT_$*)' | $(BIN)/pvtrace -q record $< -o traces/$*.pvt --force > /dev/null
-	@$(BIN)/pvtrace events traces/$*.pvt > traces/$*.txt
+	@printf '$(INPUT_$*)' > $(VENV)/typed-$*
+	@SOURCE_DATE_EPOCH=0 $(BIN)/pvtrace -q record $< -o traces/$*.pvt --force < $(VENV)/typed-$* > /dev/null
+	@$(BIN)/pvtrace events traces/$*.pvt > traces/$*.events.txt
 
 clean:
 	@rm -rf $(VENV) build *.egg-info pvtrace/engine/_core*.so

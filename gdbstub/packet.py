@@ -5,6 +5,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from gdbstub.errors import INVALID, ProtocolError
@@ -114,7 +115,8 @@ def expand(body: bytes) -> bytes:
     rest = iter(body)
     for byte in rest:
         if byte == ESCAPE:
-            out += bytes((byte, next(rest, ESCAPE)))
+            out.append(byte)
+            out += bytes(islice(rest, 1))
         elif byte == REPEAT:
             count = next(rest, 0) - _RUN_BASE
             if not out or count < 1:

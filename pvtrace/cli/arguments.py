@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from pvtrace.model.errors import InputError
 from pvtrace.model.events import KINDS, Kind
+from pvtrace.model.kind_names import ALIASES, kinds_named
 from pvtrace.vmi import steal
 from pvtrace.vmi.steal import Steal
 from pvtrace.x86 import latitude
@@ -108,18 +109,6 @@ class Call(click.ParamType[frozenset[int]]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
         return [CompletionItem(call.name) for call in CALLS if call.name.startswith(incomplete)]
-
-
-ALIASES = {f"{info.family}s": info.family for info in KINDS.values()}
-"""People say `faults` for the family `fault`."""
-
-
-def kinds_named(word: str) -> frozenset[Kind]:
-    """The kinds of events that a word means: a kind by its name, a family (also in the plural), or `all`; else none."""
-    if word == "all":
-        return frozenset(Kind)
-    family = ALIASES.get(word, word)
-    return frozenset(kind for kind, info in KINDS.items() if word == info.name or family == info.family)
 
 
 class Kinds(click.ParamType[frozenset[Kind]]):

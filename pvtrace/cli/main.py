@@ -33,6 +33,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Record and replay": (
         Entry("record", "pvtrace.cli.record", "Run a guest and record it."),
         Entry("replay", "pvtrace.cli.replay", "Run a recording again and compare everything."),
+        Entry("gdb", "pvtrace.cli.gdb", "Debug a recording with gdb, forwards and backwards."),
     ),
     "Look": (
         Entry("info", "pvtrace.cli.info", "What a recording is and holds."),

@@ -196,7 +196,8 @@ def perform(options: RecordOptions, printed: frozenset[Kind] = frozenset()) -> R
         result = run(options, watching)
     finally:
         watching.progress_line.clear()
-    logger.info("%.1f MIPS, %s", result.steps / max(result.seconds, 1e-9) / 1e6, size(result.path.stat().st_size))
+    written = result.path.stat().st_size if result.path.exists() else 0  # somebody may have removed it
+    logger.info("%.1f MIPS, %s", result.steps / max(result.seconds, 1e-9) / 1e6, size(written))
     return result
 
 

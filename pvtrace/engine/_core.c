@@ -88,6 +88,8 @@ static int core_init(PyObject *self, PyObject *args, PyObject *kwargs)
     c->env = pointer_at(c->cpu, CPU_ENV_PTR);
     c->cflags_next = (uint32_t *)field(c->cpu, CPU_CFLAGS_NEXT_TB);
     c->hole = 1ull << 32;
+    c->broke_at = UINT64_MAX;
+    c->passing = -1;
     uc.ctl(c->engine, UC_CTL_WRITE(UC_CTL_TLB_TYPE, 1), UC_TLB_VIRTUAL);
     uc.ctl(c->engine, UC_CTL_WRITE(UC_CTL_UC_USE_EXITS, 1), 1);
     *field(c->engine, UC_NO_EXIT_REQUEST) = 1;
@@ -125,6 +127,7 @@ static void core_dealloc(PyObject *self)
     free(c->tables);
     free(c->writables);
     free((void *)c->breakpoints);
+    free(c->watches);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -347,6 +350,8 @@ static PyObject *core_read(PyObject *self, PyObject *args)
             Py_DECREF(bytes);
             return raise_page_fault(at, w.error);
         }
+        if (c->nwatches)
+            mmu_touched(c, at, w.physical, part, false, NULL);
         physical_read(c, w.physical, (uint8_t *)PyBytes_AS_STRING(bytes) + done, part);
         done += part;
     }
@@ -396,6 +401,8 @@ static PyObject *core_write(PyObject *self, PyObject *args)
                 ok = false;
                 break;
             }
+            if (pass && c->nwatches)
+                mmu_touched(c, at, w.physical, part, true, (uint8_t *)data.buf + done);
             if (pass && (w.physical >= c->ram_size || !(c->frames[w.physical >> 12] & F_ROM)))
                 physical_write(c, w.physical, (uint8_t *)data.buf + done, part);
             done += part;
@@ -484,8 +491,74 @@ static PyObject *core_set_breakpoints(PyObject *self, PyObject *addresses)
     free((void *)c->breakpoints);
     c->breakpoints = fresh;
     c->nbreakpoints = (uint32_t)count;
+    c->broke_at = UINT64_MAX;
     counter_flush_code(c); /* which block holds one is found out when it is translated */
     Py_RETURN_NONE;
+}
+
+/* Bytes that `run` stops behind an access to: (start, end, physical, loads, stores) each. */
+static PyObject *core_set_watches(PyObject *self, PyObject *watches)
+{
+    struct core *c = CORE(self);
+    PyObject *list = PySequence_Fast(watches, "watches are a sequence of tuples");
+    if (!list)
+        return NULL;
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+    if (count > MOST_WATCHES) {
+        Py_DECREF(list);
+        return PyErr_Format(PyExc_ValueError, "at most %d watches", MOST_WATCHES);
+    }
+    struct watch *fresh = calloc((size_t)count + 1, sizeof *fresh);
+    for (Py_ssize_t i = 0; fresh && i < count; i++) {
+        unsigned long long start, end;
+        int physical, loads, stores;
+        if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(list, i), "KKppp", &start, &end, &physical, &loads, &stores))
+            break;
+        fresh[i] = (struct watch){start, end, physical, loads, stores};
+    }
+    Py_DECREF(list);
+    if (!fresh || PyErr_Occurred()) {
+        free(fresh);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    free(c->watches);
+    c->watches = fresh;
+    c->nwatches = (uint32_t)count;
+    c->touch = (struct touch){0};
+    mmu_flush(c); /* pages with something watched must leave the TLB */
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_take_touch(PyObject *self, PyObject *none)
+{
+    (void)none;
+    struct touch touch = CORE(self)->touch;
+    CORE(self)->touch = (struct touch){0};
+    if (!touch.is)
+        Py_RETURN_NONE;
+    return Py_BuildValue("(INIKK)", touch.address, PyBool_FromLong(touch.store), touch.eip, touch.near, touch.changed);
+}
+
+/* ST0 to ST7 as 10 bytes each, XMM0 to XMM7 as 16 bytes each, and the control registers as numbers. */
+static PyObject *core_float_registers(PyObject *self, PyObject *none)
+{
+    (void)none;
+    struct core *c = CORE(self);
+    static const int control[] = {UC_X86_REG_FPCW, UC_X86_REG_FPSW, UC_X86_REG_FPTAG, UC_X86_REG_FCS, UC_X86_REG_FIP,
+                                  UC_X86_REG_FDS, UC_X86_REG_FDP, UC_X86_REG_FOP, UC_X86_REG_MXCSR};
+    enum { REGISTERS = 8, CONTROLS = sizeof control / sizeof *control };
+    uint8_t st[REGISTERS][16] = {0}, xmm[REGISTERS][16] = {0};
+    uint64_t values[CONTROLS] = {0};
+    for (int i = 0; i < REGISTERS; i++) {
+        uc.reg_read(c->engine, UC_X86_REG_ST0 + i, st[i]);
+        uc.reg_read(c->engine, UC_X86_REG_XMM0 + i, xmm[i]);
+    }
+    PyObject *list = PyTuple_New(CONTROLS);
+    for (int i = 0; list && i < CONTROLS; i++) {
+        uc.reg_read(c->engine, control[i], &values[i]);
+        PyTuple_SET_ITEM(list, i, PyLong_FromUnsignedLongLong(values[i] & 0xffffffff));
+    }
+    return list ? Py_BuildValue("(y#y#N)", st, (Py_ssize_t)sizeof st, xmm, (Py_ssize_t)sizeof xmm, list) : NULL;
 }
 
 static PyObject *core_flush_code(PyObject *self, PyObject *none)
@@ -564,6 +637,8 @@ static PyObject *core_load(PyObject *self, PyObject *args)
     c->env->hflags = (c->env->hflags & ~(uint32_t)(HF_INHIBIT | HF_CPL)) | (s.inhibit & HF_INHIBIT) | (s.cpl & HF_CPL);
     write_flags(c, s.eflags);
     *(int32_t *)field(c->env, ENV_OLD_EXCEPTION) = -1;
+    c->broke_at = UINT64_MAX;
+    c->touch = (struct touch){0};
     mmu_flush(c);
     Py_RETURN_NONE;
 }
@@ -610,6 +685,9 @@ static PyMethodDef methods[] = {
     {"protect", core_protect, METH_VARARGS, NULL},
     {"take_dirty", core_take_dirty, METH_NOARGS, NULL},
     {"set_breakpoints", core_set_breakpoints, METH_O, NULL},
+    {"set_watches", core_set_watches, METH_O, NULL},
+    {"take_touch", core_take_touch, METH_NOARGS, "take_touch() -> (address, store, eip, near, changed) or None"},
+    {"float_registers", core_float_registers, METH_NOARGS, "float_registers() -> (8 * 16 bytes, 8 * 16 bytes, control)"},
     {"flush_tlb", core_flush_tlb, METH_NOARGS, NULL},
     {"flush_code", core_flush_code, METH_NOARGS, NULL},
     {"scratch", core_scratch, METH_NOARGS, NULL},
@@ -622,6 +700,7 @@ static PyMethodDef methods[] = {
 static PyMemberDef members[] = {
     {"steps", T_ULONGLONG, FIELD(steps), 0, NULL},
     {"nxe", T_BOOL, FIELD(nxe), 0, "EFER.NXE"},
+    {"touched", T_BOOL, FIELD(touch) + offsetof(struct touch, is), READONLY, "whether something watched was accessed"},
     {"mmio", T_ULONGLONG, FIELD(physical), READONLY, "physical address of the refused access"},
     {"restarts", T_ULONGLONG, FIELD(restarts), READONLY, "stores into their own block"},
     {"splits", T_ULONGLONG, FIELD(splits), READONLY, "blocks run in part"},
@@ -680,6 +759,7 @@ PyMODINIT_FUNC PyInit__core(void)
         PyModule_AddIntConstant(m, "INTERCEPT", EXIT_INTERCEPT);
         PyModule_AddIntConstant(m, "MMIO", EXIT_MMIO);
         PyModule_AddIntConstant(m, "BREAK", EXIT_BREAK);
+        PyModule_AddIntConstant(m, "WATCH", EXIT_WATCH);
         PyModule_AddIntConstant(m, "NATIVE", MODE_NATIVE);
         PyModule_AddIntConstant(m, "DEVICE", MODE_MMIO);
     }

@@ -29,6 +29,7 @@ enum exit_code {
     EXIT_INTERCEPT, /* an instruction of the intercept table is at EIP */
     EXIT_MMIO,      /* address: physical; the access is refused */
     EXIT_BREAK,     /* a breakpoint is at EIP; nothing was dispatched */
+    EXIT_WATCH,     /* the instruction that has just completed touched something watched */
     EXIT_BROKEN,    /* the emulator returned something we do not know: a bug of ours */
 };
 
@@ -47,14 +48,31 @@ enum mode {
     MODE_NATIVE = 1, /* not intercepted */
     MODE_TABLE = 2,  /* may store into page tables */
     MODE_MMIO = 4,   /* device memory is replaced by the scratch page */
+    MODE_WATCH = 8,  /* may access pages with something watched */
 };
 
 struct refusal { /* the last refused TLB fill */
-    enum { REFUSED_NOTHING, REFUSED_PAGING, REFUSED_HOLE, REFUSED_TABLE, REFUSED_MMIO } why;
+    enum { REFUSED_NOTHING, REFUSED_PAGING, REFUSED_HOLE, REFUSED_TABLE, REFUSED_MMIO, REFUSED_WATCH } why;
     int access; /* UC_MEM_* */
     uint32_t page;
     uint32_t error;
     uint64_t physical; /* of the page */
+};
+
+struct watch { /* bytes whose accesses are looked for */
+    uint64_t start, end; /* end not included */
+    bool physical;       /* the addresses are physical, else linear */
+    bool loads;
+    bool stores; /* all of them, else those that change a byte */
+};
+
+enum { MOST_WATCHES = 64 };
+
+struct touch { /* the first access since take_touch that a watch is interested in */
+    bool is;
+    bool store;
+    uint32_t address, eip; /* linear */
+    uint64_t near, changed; /* bit i: it may have been to watch i; it changed a byte of watch i */
 };
 
 struct core {
@@ -86,6 +104,11 @@ struct core {
 
     const uint32_t *breakpoints; /* linear addresses */
     uint32_t nbreakpoints;
+    uint64_t broke_at; /* steps at which a breakpoint stopped the last run: the next one goes past it */
+    int64_t passing;   /* the budget with which no breakpoint stops, or -1 */
+    struct watch *watches;
+    uint32_t nwatches;
+    struct touch touch;
 
     struct block *pool;
     uint32_t pool_used;
@@ -112,6 +135,8 @@ bool mmu_walk(struct core *c, uint32_t linear, enum access access, bool user, un
 bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *entry, void *core);
 void mmu_flush(struct core *c);
 void mmu_stored(struct core *c, uint64_t physical, uint64_t size);
+void mmu_note(struct core *c, struct touch touch);
+void mmu_touched(struct core *c, uint32_t linear, uint64_t physical, uint32_t size, bool store, const uint8_t *data);
 
 /* ---- block.c */
 enum { LOOK = 1 << 30 }; /* a cost that always overdraws; budgets are handed out in slices below it */

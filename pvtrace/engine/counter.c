@@ -141,7 +141,7 @@ static void look_at(struct block *b, uint32_t pc, uintptr_t host)
     int limit = b->runnable;
     if (limit == 0) {
         bool crosses = tb->page_addr[1] != UINT64_MAX;
-        if (block_breakpoint(c, (uint32_t)tb->pc) && c->mode == MODE_PLAIN) {
+        if (block_breakpoint(c, (uint32_t)tb->pc) && c->mode == MODE_PLAIN && budget != c->passing) {
             stop(c, EXIT_BREAK);
             return;
         }
@@ -210,6 +210,60 @@ static enum exit_code fault(struct core *c, int vector, bool has_error, int erro
 
 static enum exit_code run_one(struct core *c, unsigned mode);
 
+/* How far from the first byte that it accesses in a page an instruction may access others: PUSHA goes down by 32 bytes,
+ * FXSAVE up by 512. */
+enum { BELOW = 32, ABOVE = 512 };
+
+/* The watched bytes around an access. */
+struct around {
+    uint64_t at; /* physical */
+    uint32_t size;
+    const struct watch *watch;
+    uint8_t before[BELOW + ABOVE];
+};
+
+static bool look_around(struct core *c, const struct watch *w, uint32_t linear, uint64_t physical, struct around *a)
+{
+    uint64_t at = w->physical ? physical : linear, page = at & ~(uint64_t)0xfff;
+    uint64_t from = at - page < BELOW ? page : at - BELOW, to = at - page > PAGE - ABOVE ? page + PAGE : at + ABOVE;
+    from = w->start > from ? w->start : from;
+    to = w->end < to ? w->end : to;
+    if (from >= to)
+        return false;
+    a->watch = w;
+    a->at = physical - at + from;
+    a->size = (uint32_t)(to - from);
+    memcpy(a->before, c->ram + a->at, a->size);
+    return true;
+}
+
+/* An instruction accesses a page in which something is watched: run it alone, and see what it did. */
+static enum exit_code watched(struct core *c, struct refusal r, uint32_t address, uint32_t eip)
+{
+    struct around around[MOST_WATCHES];
+    uint32_t n = 0;
+    uint64_t physical = r.physical | (address & 0xfff), near = 0, changed = 0;
+    bool store = r.access == UC_MEM_WRITE;
+    for (uint32_t i = 0; i < c->nwatches; i++)
+        n += look_around(c, &c->watches[i], address, physical, &around[n]);
+    int64_t rest = budget - 1;
+    enum exit_code code = run_one(c, c->mode | MODE_WATCH);
+    budget = code == EXIT_ARRIVED ? rest : rest + 1;
+    mmu_flush(c);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct around *a = &around[i];
+        bool differs = memcmp(a->before, c->ram + a->at, a->size);
+        uint64_t bit = 1ull << (a->watch - c->watches);
+        changed |= differs ? bit : 0;
+        near |= differs || a->watch->loads || (store && a->watch->stores) ? bit : 0;
+    }
+    if (near)
+        mmu_note(c, (struct touch){true, store || changed, address, eip, near, changed});
+    if (code == EXIT_ARRIVED)
+        return c->touch.is ? EXIT_WATCH : EXIT_NONE;
+    return code;
+}
+
 /* A TLB fill was refused. EXIT_NONE: dealt with, go on. */
 static enum exit_code refused(struct core *c)
 {
@@ -245,6 +299,8 @@ static enum exit_code refused(struct core *c)
         mmu_flush(c);
         return code == EXIT_ARRIVED ? EXIT_NONE : code;
     }
+    case REFUSED_WATCH:
+        return watched(c, r, address, eip);
     case REFUSED_MMIO:
         if (r.access == UC_MEM_FETCH) /* the bus gives FF FF where nothing is, which is no instruction */
             return fault(c, 6, false, 0, 0);
@@ -303,8 +359,9 @@ static enum exit_code run_one(struct core *c, unsigned mode)
 /* The dispatch that causes an exit is counted; an access to device memory has not been dispatched yet. */
 static enum exit_code finish(struct core *c, enum exit_code code)
 {
-    if (code != EXIT_ARRIVED && code != EXIT_MMIO && code != EXIT_BREAK)
+    if (code != EXIT_ARRIVED && code != EXIT_MMIO && code != EXIT_BREAK && code != EXIT_WATCH)
         c->steps++;
+    c->broke_at = code == EXIT_BREAK ? c->steps : UINT64_MAX;
     return code;
 }
 
@@ -316,7 +373,9 @@ enum exit_code counter_run(struct core *c, uint64_t until)
         int64_t slice = until - c->steps < SLICE ? (int64_t)(until - c->steps) : SLICE;
         budget = slice;
         current = NULL;
+        c->passing = c->broke_at == c->steps ? budget : -1;
         code = go(c);
+        c->passing = -1;
         c->steps += (uint64_t)(slice - budget);
     }
     return finish(c, code);

@@ -7,6 +7,8 @@
  *  - a page entered for translation ahead of EIP is not marked accessed, and leaves the TLB at once (counter.c). */
 #include "core.h"
 
+#include <string.h>
+
 #define P 1u
 #define RW 2u
 #define US 4u
@@ -190,6 +192,49 @@ static bool refuse(struct core *c, int why, int access, uint32_t page, uint32_t 
     return false;
 }
 
+/* Whether something in this page is watched for such accesses. */
+static bool watched_page(const struct core *c, uint32_t linear, uint64_t physical, bool store)
+{
+    for (uint32_t i = 0; i < c->nwatches; i++) {
+        const struct watch *w = &c->watches[i];
+        uint64_t page = w->physical ? physical & ~(uint64_t)0xfff : linear & ~0xfffu;
+        if (w->start < page + PAGE && w->end > page && (store || w->loads))
+            return true;
+    }
+    return false;
+}
+
+/* Of several accesses until take_touch the first one is described, and all that they changed is told. */
+void mmu_note(struct core *c, struct touch touch)
+{
+    touch.near |= c->touch.near;
+    touch.changed |= c->touch.changed;
+    if (c->touch.is) {
+        c->touch.near = touch.near;
+        c->touch.changed = touch.changed;
+    } else {
+        c->touch = touch;
+    }
+}
+
+/* The machine itself reads `size` bytes within a page, or is about to store `data` there. */
+void mmu_touched(struct core *c, uint32_t linear, uint64_t physical, uint32_t size, bool store, const uint8_t *data)
+{
+    uint64_t near = 0, changed = 0;
+    for (uint32_t i = 0; i < c->nwatches; i++) {
+        const struct watch *w = &c->watches[i];
+        uint64_t at = w->physical ? physical : linear;
+        uint64_t from = w->start > at ? w->start : at, to = w->end < at + size ? w->end : at + size;
+        if (from >= to || physical + size > c->ram_size)
+            continue;
+        bool differs = store && memcmp(c->ram + physical + (from - at), data + (from - at), to - from);
+        changed |= (uint64_t)differs << i;
+        near |= (uint64_t)(differs || w->loads || (store && w->stores)) << i;
+    }
+    if (near)
+        mmu_note(c, (struct touch){true, store, linear, (uint32_t)(c->env->eip + c->env->segs[1].base), near, changed});
+}
+
 bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *out, void *core)
 {
     (void)engine;
@@ -224,6 +269,9 @@ bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *out, 
     bool device = physical >= c->ram_size || (access == WRITE && rom);
     if (device && (!(c->mode & MODE_MMIO) || access == FETCH))
         return refuse(c, REFUSED_MMIO, type, linear, 0, physical);
+    bool free = !c->nwatches || c->mode & MODE_WATCH;
+    if (!device && !free && access != FETCH && watched_page(c, linear, physical, access == WRITE))
+        return refuse(c, REFUSED_WATCH, type, linear, 0, physical);
     if (!device && access == WRITE && c->frames[physical >> 12] & F_TABLE && !(c->mode & MODE_TABLE))
         return refuse(c, REFUSED_TABLE, type, linear, 0, physical);
 
@@ -244,13 +292,16 @@ bool mmu_fill(uc_engine *engine, uint64_t address, int type, uc_tlb_entry *out, 
         mmu_walk(c, linear, access, user, how, &w); /* the flush forgot the tables of this very walk */
     }
     bool writable = w.writable && *flags & F_DIRTY && !(*flags & F_ROM) &&
-                    (!(*flags & F_TABLE) || c->mode & MODE_TABLE);
+                    (!(*flags & F_TABLE) || c->mode & MODE_TABLE) &&
+                    (free || !watched_page(c, linear, physical, true));
     if (writable && !(*flags & F_WRITABLE)) {
         *flags |= F_WRITABLE;
         c->writables[c->nwritables++] = frame;
     }
     out->paddr = physical;
-    out->perms = UC_PROT_READ | (*flags & F_FETCHED ? UC_PROT_EXEC : 0) | (writable ? UC_PROT_WRITE : 0);
+    bool readable = free || !watched_page(c, linear, physical, false);
+    out->perms = (readable ? UC_PROT_READ : 0) | (*flags & F_FETCHED ? UC_PROT_EXEC : 0) |
+                 (writable ? UC_PROT_WRITE : 0);
     return true;
 }
 

@@ -29,6 +29,9 @@ enum { UC_CTL_TLB_TYPE = 12, UC_CTL_TCG_BUFFER_SIZE = 13 };
 enum { UC_TLB_CPU = 0, UC_TLB_VIRTUAL = 1 };
 #define UC_CTL_WRITE(type, args) ((type) | ((args) << 26) | (1u << 30))
 enum { UC_X86_REG_EFLAGS = 25 };
+enum { UC_X86_REG_ST0 = 114, UC_X86_REG_XMM0 = 122, UC_X86_REG_MXCSR = 249 };
+enum { UC_X86_REG_FPCW = 246, UC_X86_REG_FPSW = 31, UC_X86_REG_FPTAG = 247, UC_X86_REG_FOP = 258 };
+enum { UC_X86_REG_FIP = 254, UC_X86_REG_FCS = 255, UC_X86_REG_FDP = 256, UC_X86_REG_FDS = 257 };
 
 typedef struct uc_struct uc_engine;
 typedef size_t uc_hook;

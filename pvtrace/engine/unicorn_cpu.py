@@ -23,6 +23,7 @@ from pvtrace.model.exits import (
     PortWrite,
     Sensitive,
     SoftInt,
+    Watchpoint,
 )
 from pvtrace.model.registers import Gpr, Registers, Seg, Segment, TableRegister
 from pvtrace.model.step import Step
@@ -59,12 +60,19 @@ class UnicornCpu:
         self.protect = self._core.protect
         self.flush_tlb = self._core.flush_tlb
         self.set_breakpoints = self._core.set_breakpoints
+        self.set_watches = self._core.set_watches
+        self.take_touch = self._core.take_touch
+        self.float_registers = self._core.float_registers
 
     # ------------------------------------------------------------------ running
 
     @property
     def steps(self) -> Step:
         return Step(self._core.steps)
+
+    @property
+    def touched(self) -> bool:
+        return bool(self._core.touched)
 
     def run(self, until: Step) -> Exit:
         core = self._core
@@ -79,6 +87,8 @@ class UnicornCpu:
             return self._fault()
         if code == _core.BREAK:
             return Breakpoint()
+        if code == _core.WATCH:
+            return Watchpoint()
         if code == _core.MMIO:
             return self._begin_access()
         raise EngineError(f"the emulator stopped at {core.eip:08x} for no known reason; please report this guest")
@@ -87,7 +97,7 @@ class UnicornCpu:
         core = self._core
         core.steps -= 1  # its dispatch has been counted by the exit that brought us here
         code = core.step(_core.NATIVE)
-        if code == _core.ARRIVED:
+        if code in (_core.ARRIVED, _core.WATCH):
             return None
         if code == _core.FAULT:
             return self._fault()

@@ -85,7 +85,36 @@ class Cpu(Protocol):
         ...
 
     def set_breakpoints(self, addresses: Sequence[int]) -> None:
-        """Linear addresses at which `run` returns Breakpoint. Not part of the state."""
+        """Linear addresses at which `run` returns Breakpoint, once: the next `run` goes past it. Not part of the
+        state."""
+        ...
+
+    def look(self, address: int) -> int:
+        """The physical address as `physical` gives it, without setting accessed bits; raises x86.view.PageFault."""
+        ...
+
+    def set_watches(self, watches: Sequence[tuple[int, int, bool, bool, bool]]) -> None:
+        """Bytes from start to end (not included): `run` returns Watchpoint behind an instruction that accessed them.
+
+        physical: the addresses are physical, else linear. Stores that change a byte always count; loads: loads as well;
+        stores: also stores of what is already there. At most 64. Not part of the state.
+        """
+        ...
+
+    @property
+    def touched(self) -> bool:
+        """Whether something that is watched was accessed since `take_touch`, by the guest or by `read` and `write`."""
+        ...
+
+    def take_touch(self) -> tuple[int, bool, int, int, int] | None:
+        """The first such access: linear address of its first byte in the page; whether it was a store; the linear
+        address of its instruction; bit i: it may have been to watch i; bit i: it changed a byte of watch i. One that
+        changed nothing may have missed by up to 512 bytes: whoever cares decodes the instruction."""
+        ...
+
+    def float_registers(self) -> tuple[bytes, bytes, tuple[int, ...]]:
+        """ST0..ST7 and XMM0..XMM7, 16 bytes each (of an ST register 10 count); FCW, FSW, FTW, FCS, FIP, FDS, FDP, FOP,
+        MXCSR."""
         ...
 
     def flush_tlb(self) -> None: ...

@@ -30,6 +30,7 @@ from pvtrace.model.exits import (
     PortWrite,
     Sensitive,
     SoftInt,
+    Watchpoint,
 )
 from pvtrace.model.inputs import InputKind, Tape
 from pvtrace.model.snapshot import Snapshot
@@ -118,7 +119,7 @@ class Machine:
                 self.service()
             while self.ended is None and self.deliverable():
                 entry.interrupt(self)
-            if self.ended is not None or step >= until or self._pause is not None:
+            if self.ended is not None or step >= until or self._pause is not None or cpu.touched:
                 break
             limit = min(until, self.horizon)
             if self.system.vif and self.platform.interrupts.pending():
@@ -130,7 +131,7 @@ class Machine:
         detail, self._pause = self._pause, None
         if self.ended is None and detail is not None:
             return Stop(cpu.steps, Why.BREAKPOINT, detail=detail)
-        return self.ended or Stop(cpu.steps, Why.ARRIVED)
+        return self.ended or Stop(cpu.steps, Why.WATCHPOINT if cpu.touched else Why.ARRIVED)
 
     def pause(self, detail: str) -> None:
         """Whoever watches wants `run` to return at this step, when everything due here has happened. The guest could
@@ -139,7 +140,7 @@ class Machine:
 
     def react(self, exit_: Exit) -> None:
         match exit_:
-            case Arrived() | Breakpoint():
+            case Arrived() | Breakpoint() | Watchpoint():
                 pass
             case Hypercall():
                 calls.hypercall(self, exit_)
@@ -208,9 +209,14 @@ class Machine:
 
     def snapshot(self) -> Snapshot:
         """What it takes to come back here, given the snapshot before."""
+        frames = self.take_pages()
+        return Snapshot(self.cpu.steps, state.save(self), frames, self._ram.value)
+
+    def take_pages(self) -> dict[int, bytes]:
+        """The frames that were written since this was last asked, or since the last snapshot."""
         frames = {frame: self.cpu.read_physical(frame << 12, 4096) for frame in self.cpu.take_dirty()}
         self._ram.update(frames.items())
-        return Snapshot(self.cpu.steps, state.save(self), frames, self._ram.value)
+        return frames
 
     def digests(self) -> dict[str, bytes]:
         """Digests by part: ram, cpu, devices, vmi. As of the last snapshot for memory."""
@@ -218,10 +224,14 @@ class Machine:
 
     def restore(self, saved: bytes, pages: Mapping[int, bytes]) -> None:
         """Go to a saved state. `pages` are all the frames that are not zero there."""
-        self.snapshot()
+        self.take_pages()
         zero = dict.fromkeys(self._ram.frames - pages.keys(), bytes(4096))
-        state.load(self, saved, {**pages, **zero})
-        self.snapshot()
+        self.rewind(saved, {**pages, **zero})
+
+    def rewind(self, saved: bytes, changed: Mapping[int, bytes]) -> None:
+        """Go to a saved state. `changed` are all the frames that are not now as they were there."""
+        state.load(self, saved, dict(changed))
+        self.take_pages()
         self.horizon = RESET
 
     def replace_system(self, **changes: Any) -> None:

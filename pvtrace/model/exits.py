@@ -1,8 +1,9 @@
 """Why the CPU stopped: one small frozen value for each reason.
 
-Every exit but Arrived, Breakpoint and MmioRead counts the dispatch that caused it (see `step`). EIP stands *at* the
-instruction that caused the exit and nothing of that instruction has happened; `length` is its size in bytes, for whoever
-completes it. Two exceptions, as on the hardware: Fault with vector 1 (a trap) and MmioWrite leave EIP behind it.
+Every exit but Arrived, Breakpoint, Watchpoint and MmioRead counts the dispatch that caused it (see `step`). EIP stands
+*at* the instruction that caused the exit and nothing of that instruction has happened; `length` is its size in bytes,
+for whoever completes it. Behind its instruction it stands for Watchpoint and, as on the hardware, for Fault with vector
+1 (a trap) and for MmioWrite.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ class Arrived:
 @dataclass(frozen=True, slots=True)
 class Breakpoint:
     """A breakpoint is at EIP. Nothing was dispatched, nothing is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watchpoint:
+    """The instruction that has just completed accessed something that is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class Sensitive:
 
 @dataclass(frozen=True, slots=True)
 class MmioRead:
-    """A load from a physical address that is not memory. Answer by `Cpu.supply(value)`; the next `run` dispatches it."""
+    """A load from a physical address that is not memory. Answer by `Cpu.supply(value)`; the next `run` goes on."""
 
     address: int
     width: int
@@ -101,5 +107,16 @@ class Halt:
 
 
 Exit = (
-    Arrived | Breakpoint | Fault | SoftInt | PortRead | PortWrite | Hypercall | Sensitive | MmioRead | MmioWrite | Halt
+    Arrived
+    | Breakpoint
+    | Watchpoint
+    | Fault
+    | SoftInt
+    | PortRead
+    | PortWrite
+    | Hypercall
+    | Sensitive
+    | MmioRead
+    | MmioWrite
+    | Halt
 )

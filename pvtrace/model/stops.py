@@ -11,6 +11,7 @@ class Why(Enum):
 
     ARRIVED = "arrived"  # at the step that was asked for; the guest could go on
     BREAKPOINT = "breakpoint"  # at an address that was asked for; the guest could go on
+    WATCHPOINT = "watchpoint"  # behind an access that was asked for; the guest could go on
     SHUTDOWN = "shutdown"  # VMI_Shutdown, or the guest powered off
     EXIT = "exit"  # the debug exit port; Stop.code is the byte written
     IDLE = "idle for ever"  # halted, and nothing can ever wake it
@@ -32,7 +33,7 @@ class Stop:
     @property
     def ended(self) -> bool:
         """Whether the guest cannot go on."""
-        return self.why not in (Why.ARRIVED, Why.BREAKPOINT)
+        return self.why not in (Why.ARRIVED, Why.BREAKPOINT, Why.WATCHPOINT)
 
     @property
     def well(self) -> bool:

@@ -92,8 +92,10 @@ def settings_json(given: Given) -> dict[str, Any]:
 
 
 def given_from(files: Sequence[Any], ram: int, hz: int, clock: str, settings: Mapping[str, Any]) -> Given:
-    """The inverse, from a trace's files and meta. Raises TraceError if something is missing."""
+    """The inverse, from a trace's files and meta. Raises TraceError if something is missing or cannot be."""
     try:
+        if hz <= 0:
+            raise ValueError
         guest = next(File(file.name, file.data) for file in files if file.role == "guest")
         modules = [file for file in files if file.role == "module"]
         arguments = [str(text) for text in settings["module_arguments"]]

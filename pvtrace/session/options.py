@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pvtrace.model.errors import UsageError
+from pvtrace.model.errors import InputError, UsageError
 from pvtrace.vmi.steal import NOTHING, Steal
 from pvtrace.x86.latitude import DEFAULT, Latitude
 
@@ -49,6 +49,8 @@ def output_path(options: RecordOptions, folder: Path) -> Path:
     """GUEST.pvt in `folder`, else the first free one of GUEST-2.pvt, GUEST-3.pvt ...; what -o names is only
     overwritten with --force."""
     if options.output is not None:
+        if options.output.is_dir():
+            raise InputError(f"cannot write {options.output}: it is a folder")
         if options.output.exists() and not options.force:
             raise UsageError(f"{options.output} exists; --force overwrites it")
         return options.output

@@ -1,6 +1,7 @@
 """Record a guest: build the machine, run it in slices, write checkpoints, and keep what ran whatever happens."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -181,6 +182,8 @@ class _Recording:
             began, since = machine.step, time.monotonic()
             stop = machine.run(self._target())
             self._slice = next_slice(machine.step - began, time.monotonic() - since)
+            if stop.detail == WOKE:
+                stop = Stop(stop.step, Why.ARRIVED)
             if stop.why is Why.BREAKPOINT and not stop.detail:
                 return self._at_address(stop)
             if stop.ended or stop.why is Why.BREAKPOINT or self._arrived():
@@ -228,6 +231,12 @@ def _meta(options: RecordOptions, given: build.Given) -> Meta:
         clock=options.clock,
         vmi=options.vmi,
         command_line=(options.append,) if options.append else (),
-        recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        recorded_at=_now().isoformat(timespec="seconds"),
         settings=build.settings_json(given),
     )
+
+
+def _now() -> datetime:
+    """Or what SOURCE_DATE_EPOCH says, for recordings that are to be the same files each time they are made."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)

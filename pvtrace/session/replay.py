@@ -75,8 +75,8 @@ class _Replay:
         lawful(trace)
         trace.verify()
         meta = trace.meta
-        given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
         try:
+            given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
             image = given.boot_image()
         except PvtraceError as error:
             raise TraceError(f"the machine that {trace.path} holds cannot be built: {error}") from None

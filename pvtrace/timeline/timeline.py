@@ -81,6 +81,7 @@ class Timeline:
         stopped = self._search(Way.BACKWARD, [Watchpoint(physical, 1, stores=True, physical=True)], interrupted)
         if stopped.cause is Cause.BEGIN:
             self.seek(here)
+            return Stopped(here, Cause.BEGIN)
         return stopped
 
     def watch(self, condition: Condition) -> Callable[[], None]:

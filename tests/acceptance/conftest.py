@@ -1,5 +1,6 @@
 """pvtrace as its users run it: real processes, real files, real signals."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import pytest
 
@@ -33,11 +34,16 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "pvtrace", *map(str, arguments)]
 
 
-def run(folder: Path, *arguments: str | Path, stdin: bytes = b"") -> Run:
-    """`pvtrace ARGUMENTS` in a folder, to its end. Whatever it does, it shows no traceback."""
-    done = subprocess.run(
-        command(*arguments), cwd=folder, input=stdin, capture_output=True, timeout=PATIENCE, check=False
-    )
+def run(folder: Path, *arguments: str | Path, stdin: bytes | Path = b"") -> Run:
+    """`pvtrace ARGUMENTS` in a folder, to its end; `stdin` comes through a pipe, or is a file. Whatever pvtrace does,
+    it shows no traceback."""
+    with contextlib.ExitStack() as stack:
+        given: dict[str, Any] = {"input": stdin}
+        if isinstance(stdin, Path):
+            given = {"stdin": stack.enter_context(stdin.open("rb"))}
+        done = subprocess.run(
+            command(*arguments), cwd=folder, capture_output=True, timeout=PATIENCE, check=False, **given
+        )
     text = subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
     )
@@ -129,7 +135,7 @@ def steps_in(path: Path) -> int:
     try:
         with TraceReader(path) as trace:
             return trace.last()
-    except Exception:  # noqa: BLE001
+    except Exception:
         return -1
 
 

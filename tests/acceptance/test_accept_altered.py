@@ -22,7 +22,9 @@ BAD_INPUT, DIVERGED = 3, 4
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """echo, with something typed."""
     folder = tmp_path_factory.mktemp("echo")
-    done = run(folder, "record", demo("echo"), "--clock", "host", "--checkpoint-every", "10000", stdin=b"one\ntwo\nquit\n")
+    done = run(
+        folder, "record", demo("echo"), "--clock", "host", "--checkpoint-every", "10000", stdin=b"one\ntwo\nquit\n"
+    )
     assert done.returncode == 0, done.stderr
     return folder / "echo.pvt"
 
@@ -36,6 +38,8 @@ def altered(recorded: Path, folder: Path, *statements: str) -> Run:
             assert database.execute(statement).rowcount > 0, statement
     return run(folder, "replay", path)
 
+
+A_CHECKPOINT = "WHERE step = (SELECT max(step) FROM checkpoint WHERE step < 20000)"
 
 ONE_ROW = {
     "input bytes": "UPDATE input SET bytes = x'78' WHERE seq = (SELECT max(seq) FROM input WHERE kind = 1)",
@@ -52,15 +56,16 @@ ONE_ROW = {
     "event kind": "UPDATE event SET kind = 31 WHERE seq = (SELECT min(seq) FROM event WHERE kind = 30)",
     "event gone": "DELETE FROM event WHERE seq = 50",
     "last event gone": "DELETE FROM event WHERE seq = (SELECT max(seq) FROM event)",
-    "event more": "INSERT INTO event(step, kind, pc, flags) SELECT step, 70, pc, flags FROM event ORDER BY seq DESC LIMIT 1",
+    "event more": "INSERT INTO event(step, kind, pc, flags) "
+    "SELECT step, 70, pc, flags FROM event ORDER BY seq DESC LIMIT 1",
     "page": "UPDATE blob SET bytes = CAST(substr(bytes, 1, 40) || x'00' || substr(bytes, 42) AS BLOB) "
     "WHERE id = (SELECT max(blob) FROM checkpoint_page)",
     "page exchanged": "UPDATE checkpoint_page SET blob = (SELECT min(blob) FROM checkpoint_page) "
     "WHERE blob = (SELECT max(blob) FROM checkpoint_page)",
     "page gone": "DELETE FROM checkpoint_page WHERE step = (SELECT max(step) FROM checkpoint_page)",
-    "state": "UPDATE checkpoint SET state = (SELECT hash FROM blob ORDER BY id LIMIT 1) WHERE step = (SELECT max(step) FROM checkpoint WHERE step < 20000)",
-    "RAM digest": "UPDATE checkpoint SET ram_digest = zeroblob(16) WHERE step = (SELECT max(step) FROM checkpoint WHERE step < 20000)",
-    "checkpoint gone": "DELETE FROM checkpoint WHERE step = (SELECT max(step) FROM checkpoint WHERE step < 20000)",
+    "state": f"UPDATE checkpoint SET state = (SELECT hash FROM blob ORDER BY id LIMIT 1) {A_CHECKPOINT}",
+    "RAM digest": f"UPDATE checkpoint SET ram_digest = zeroblob(16) {A_CHECKPOINT}",
+    "checkpoint gone": f"DELETE FROM checkpoint {A_CHECKPOINT}",
     "end": "UPDATE ending SET step = step - 1",
     "reason": "UPDATE ending SET why = 'triple fault'",
     "progress": "UPDATE progress SET step = step - 100",
@@ -70,6 +75,7 @@ ONE_ROW = {
     "memory": "UPDATE meta SET value = value * 2 WHERE key = 'ram.bytes'",
     "engine": "UPDATE meta SET value = '2.0.0' WHERE key = 'engine.version'",
 }
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ONE_ROW)
@@ -99,7 +105,8 @@ def forge(path: Path, change: Callable[[bytes], bytes]) -> None:
         assert new != old
         name, sha256 = digest(new), hashlib.sha256(new).hexdigest()
         database.execute(
-            "UPDATE blob SET hash = ?, size = ?, codec = 0, bytes = ? WHERE hash = ?", (name, len(new), new, digest(old))
+            "UPDATE blob SET hash = ?, size = ?, codec = 0, bytes = ? WHERE hash = ?",
+            (name, len(new), new, digest(old)),
         )
         database.execute("UPDATE file SET hash = ?, sha256 = ? WHERE role = 'guest'", (name, sha256))
         database.execute("UPDATE meta SET value = ? WHERE key = 'guest.sha256'", (sha256,))
@@ -125,7 +132,7 @@ def loaded(guest: bytes) -> Iterable[tuple[int, int, int]]:
 FORGED = {
     "POPF becomes a NOP": ("try_popf", b"\x9d", b"\x90", "POPF asked IF=0 IOPL=0: silently ignored"),
     "CLI becomes STI": ("try_cli", b"\xfa", b"\xfb", "CLI asked IF=0"),
-    "the interrupt number": ("try_cli", b"\xfa", b"\xf4", "CLI asked IF=0"),
+    "CLI becomes HLT": ("try_cli", b"\xfa", b"\xf4", "CLI asked IF=0"),
 }
 
 
@@ -151,7 +158,7 @@ def test_one_instruction_of_the_guest(what: str, tmp_path: Path) -> None:
     sentence = one_sentence(done)
     assert f"in {symbol}" in sentence or f"at {symbol}" in sentence, sentence
     assert words in sentence
-    assert f"step {wanted.step}" in sentence or "step " in sentence
+    assert f"step {wanted.step}" in sentence
 
 
 def test_an_instruction_that_is_never_reached_is_found_in_memory(tmp_path: Path) -> None:

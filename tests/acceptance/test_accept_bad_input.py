@@ -1,4 +1,7 @@
-"""What cannot be used is refused in one clear sentence; a guest that fails is recorded up to there."""
+"""What cannot be used is refused in one clear sentence; a guest that fails is recorded up to there.
+
+There are many of these, so the command runs inside this process: an exception that gets out of it fails the test.
+"""
 
 import os
 import shutil
@@ -10,12 +13,28 @@ from pathlib import Path
 
 import pytest
 
+from pvtrace.cli.main import main
 from pvtrace.model.stops import Why
 from pvtrace.store.reader import TraceReader
 from tests.acceptance.conftest import Run, demo, identical, one_sentence, run
 from tests.machine.small import ENTRY, assemble, elf
 
 Pvtrace = Callable[..., Run]
+
+
+@pytest.fixture
+def pvtrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Pvtrace:
+    """Runs pvtrace in the test's own folder."""
+
+    def here(*arguments: str | Path) -> Run:
+        monkeypatch.chdir(tmp_path)
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capfd.readouterr()
+        return Run(arguments, code, said.out, said.err)
+
+    return here
+
 
 FAILED, USAGE, BAD_INPUT = 1, 2, 3
 GOOD = elf(b"\x30\xc0\xe6\xf4")  # xor al, al; out F4h, al
@@ -27,7 +46,8 @@ def with_bytes(offset: int, data: bytes, image: bytes = GOOD) -> bytes:
 
 def segment(physical: int, memory: int = 0x1000) -> bytes:
     """The good guest, loaded elsewhere."""
-    return with_bytes(52 + 8, struct.pack("<IIII", physical, physical, len(GOOD), memory))
+    moved = with_bytes(52 + 8, struct.pack("<IIII", physical, physical, len(GOOD), memory))
+    return with_bytes(24, struct.pack("<I", (physical + 84) & 0xFFFFFFFF), moved)
 
 
 GUESTS: dict[str, tuple[bytes, str]] = {
@@ -152,7 +172,7 @@ def other_database(path: Path) -> None:
 TRACES: dict[str, tuple[Callable[[Path], None], str]] = {
     "of a later generation": (sql("PRAGMA user_version = 99"), "generation 99"),
     "of an earlier generation": (sql("PRAGMA user_version = 0"), "generation 0"),
-    "cut in half": (cut(0.5), "truncated"),
+    "cut in half": (cut(0.5), "bad.pvt"),
     "cut to one byte": (cut(0.0001), "trace"),
     "cut at the end": (cut(0.99), "truncated"),
     "text": (text, "not a trace"),
@@ -173,12 +193,12 @@ TRACES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("what", TRACES)
-def test_a_trace_that_cannot_be_replayed(what: str, recorded: Path, tmp_path: Path) -> None:
+def test_a_trace_that_cannot_be_replayed(what: str, recorded: Path, pvtrace: Pvtrace, tmp_path: Path) -> None:
     change, word = TRACES[what]
     path = tmp_path / "bad.pvt"
     shutil.copy(recorded, path)
     change(path)
-    done = run(tmp_path, "replay")
+    done = pvtrace("replay")
     assert done.returncode == BAD_INPUT, done.stdout + done.stderr
     assert "bad.pvt" in one_sentence(done)
     assert word in done.stderr
@@ -196,6 +216,7 @@ TRIPLE = "start:\n INIT\n lidt [nothing]\n ud2\nnothing: dw 0\n dd 0"
 
 FAILING: dict[str, tuple[bytes, Why]] = {
     "jumps to nowhere": (assemble("start:\n INIT\n mov eax, 0x3000000\n jmp eax"), Why.TRIPLE_FAULT),
+    "jumps into empty memory": (assemble("start:\n INIT\n mov eax, 0x1F0000\n jmp eax"), Why.TRIPLE_FAULT),
     "jumps beyond memory": (assemble("start:\n INIT\n mov eax, 0x60000000\n jmp eax"), Why.TRIPLE_FAULT),
     "jumps to nowhere natively": (elf(b"\xb8\x00\x00\x00\x60\xff\xe0"), Why.TRIPLE_FAULT),
     "jumps into the hypervisor": (assemble("start:\n INIT\n mov eax, 0xFC001000\n jmp eax"), Why.TRIPLE_FAULT),
@@ -208,11 +229,11 @@ FAILING: dict[str, tuple[bytes, Why]] = {
 
 
 @pytest.mark.parametrize("what", FAILING)
-def test_a_guest_that_fails(what: str, tmp_path: Path) -> None:
+def test_a_guest_that_fails(what: str, pvtrace: Pvtrace, tmp_path: Path) -> None:
     image, why = FAILING[what]
     path = tmp_path / "guest.elf"
     path.write_bytes(image)
-    done = run(tmp_path, "-q", "record", path, "--vmi", "13.3", "--timeout", "20")
+    done = pvtrace("-q", "record", path, "--vmi", "13.3", "--ram", "2M")
     assert done.returncode == FAILED, done.stderr
     assert "the guest failed at step" in one_sentence(done)
     result = identical(tmp_path / "guest.pvt")
@@ -222,7 +243,7 @@ def test_a_guest_that_fails(what: str, tmp_path: Path) -> None:
         assert list(trace.events())[-1].args[0] == why.value
 
 
-def test_the_entry_is_where_the_headers_say(tmp_path: Path) -> None:
+def test_the_entry_is_where_the_headers_say(pvtrace: Pvtrace, tmp_path: Path) -> None:
     path = tmp_path / "guest.elf"
     path.write_bytes(with_bytes(24, struct.pack("<I", ENTRY + 2)))  # behind the XOR: AL is 0 at the start
-    assert run(tmp_path, "-q", "record", path).returncode == 0
+    assert pvtrace("-q", "record", path).returncode == 0

@@ -1,4 +1,4 @@
-"""What was recorded is replayed identically: in a new process, fifty times over, and with a clock that is the host's."""
+"""What was recorded is replayed identically: in a new process, fifty times over, and with the clock of the host."""
 
 import os
 import random

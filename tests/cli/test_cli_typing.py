@@ -142,7 +142,7 @@ def test_a_call_and_a_fault_and_a_function_end_it(pvtrace: Pvtrace, hello: Path)
     for wanted, vector in (("fault", "#PF"), ("fault 13", "#GP")):
         done = pvtrace("record", hello.with_name("faults.elf"), "--break-on", wanted, "-o", "f.pvt", "--force")
         assert f"stopped at --break-on fault: {vector}" in done.stderr
-        assert pvtrace("events", "f.pvt").stdout.splitlines()[-1].split("  ")[-1].startswith(vector)
+        assert pvtrace("events", "f.pvt").stdout.splitlines()[-1].split("  ")[-1].strip().startswith(vector)
     assert pvtrace("replay", "main.pvt").returncode == 0
 
 

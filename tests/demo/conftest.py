@@ -72,6 +72,10 @@ def qemu() -> Callable[..., tuple[int, bytes]]:
     return run_in_qemu
 
 
+ROM_STEPS = 2
+"""The BIOS calls a ROM's entry, which returns at once: RETF, and the HLT that it returns to."""
+
+
 def run_here(elf: Path, typed: bytes = b"", roms: Sequence[Generation] = ()) -> tuple[Stop, bytes, Sequence[Event]]:
     """How the guest ended, its console, and all events. What is typed is there from the first step on."""
     placed, at = [], ROM_AREA[0]
@@ -79,7 +83,8 @@ def run_here(elf: Path, typed: bytes = b"", roms: Sequence[Generation] = ()) -> 
         image = build(standard(generation))
         placed.append((at, image))
         at += -(-len(image) // ROM_ALIGNMENT) * ROM_ALIGNMENT
-    tape = ScriptedTape([Input(Step(0), InputKind.CONSOLE, data=typed)] if typed else [])
+    first = Step(ROM_STEPS * len(placed))
+    tape = ScriptedTape([Input(first, InputKind.CONSOLE, data=typed)] if typed else [])
     machine = Machine(UnicornCpu(RAM), tape, Settings(ram=RAM, hz=DEFAULT_HZ))
     machine.boot(boot_image(File(elf.name, elf.read_bytes()), ram_size=RAM, roms=placed))
     stop = machine.run(LIMIT)

@@ -112,6 +112,23 @@ def test_ends_with_a_clear_word(name: str, source: str, why: Why, word: str) -> 
     assert outcome.events[-1].args == (why.value, 0, outcome.stop.detail)
 
 
+@pytest.mark.parametrize("place", ["0x80000000", "0x80000FFD", "0x400000", "MEMORY"])
+@pytest.mark.parametrize("options", [(), ("PAGING",)], ids=["without paging", "with paging"])
+def test_execution_where_there_is_no_memory(place: str, options: tuple[str, ...]) -> None:
+    """What is not there reads as FFh, and FFh FFh is no instruction; beyond the page tables it is a page fault."""
+    source = f"""
+start:
+    CATCH caught
+    mov dword [TABLE + (MEMORY >> 10)], 0x80000007
+    jmp {place if options or place != "MEMORY" else "0x80000087"}
+caught:
+    REPORT_AT [trap.vector]
+    FINISH
+"""
+    outcome = run(Case("no memory", source, (), (), options), "13.3")
+    assert outcome.reports == ((6,) if place == "MEMORY" or not options else (14,))
+
+
 def test_user_mode_with_interrupts_off_runs_with_them_on_and_a_note() -> None:
     source = """
 start:
@@ -148,7 +165,10 @@ back:
 @pytest.mark.parametrize(("ds", "es"), [(0, 0x10), (0x10, 0), (0x70, 0x10), (0x10, 0x40)])
 def test_a_call_with_a_bad_data_segment_faults_at_its_site(ds: int, es: int, generation: Generation) -> None:
     """Null, of 4 KiB, or with a base."""
-    ran = run_script(generation, [Do("Init"), Do("GetCR0", ds=ds, es=es), Do("GetInterruptMask", ds=ds, es=es)])
+    ran = run_script(
+        generation,
+        [Do("Init"), Do("GetCR0", ds=ds, es=es), Do("GetInterruptMask", ds=ds, es=es)],
+    )
     assert ran.results[1].how == "fault"
     assert ran.results[1].fault == (13, 0, ran.guest.site)
     assert ran.results[2].how == "returned", "the interrupt flag's calls need neither"

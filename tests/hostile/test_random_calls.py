@@ -35,7 +35,26 @@ ADDRESSES = (
     0xFC000000,
     0xFFFFFFFF,
 )
-SMALL = (0, 1, 2, 3, 4, 8, 0x10, 0x1B, 0x23, 0x28, 0x30, 0x58, 0x68, 0x100, 0x174, 0x200, 0x3000, 0x10000)
+SMALL = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    8,
+    0x10,
+    0x1B,
+    0x23,
+    0x28,
+    0x30,
+    0x58,
+    0x68,
+    0x100,
+    0x174,
+    0x200,
+    0x3000,
+    0x10000,
+)
 INTERESTING = (*ADDRESSES, *SMALL, 0x11, 0x80000011, 0xFFFF, 0x7FFFFFFF)
 WORD = st.one_of(st.sampled_from(INTERESTING), st.integers(0, 0xFFFFFFFF))
 FLAGS = st.sampled_from((2, 0x402, 0x8D7, 0x202, 0x40002))
@@ -49,7 +68,11 @@ ENDING = ("Reboot", "Shutdown", "INVD", "SetCallbacks")
 def scripts(draw: st.DrawFn, generation: Generation) -> list[StepOf]:
     steps: list[StepOf] = [Do("Init")]
     for name in draw(
-        st.lists(st.sampled_from([name for name in NAMES[generation] if name not in ENDING]), min_size=4, max_size=14)
+        st.lists(
+            st.sampled_from([name for name in NAMES[generation] if name not in ENDING]),
+            min_size=4,
+            max_size=14,
+        )
     ):
         words = tuple(draw(st.lists(WORD, min_size=0, max_size=9)))
         arguments = {operand.name: draw(WORD) for operand in by_name(name).arguments}
@@ -66,7 +89,12 @@ def scripts(draw: st.DrawFn, generation: Generation) -> list[StepOf]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("generation", Generation)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.reuse, Phase.generate),
+)
 @given(data=st.data())
 def test_survives_and_repeats(generation: Generation, data: st.DataObject) -> None:
     steps = data.draw(scripts(generation))
@@ -106,8 +134,22 @@ def test_records_and_replays_in_processes_of_their_own(generation: Generation, s
     guest, trace = tmp_path / "guest.bin", tmp_path / "guest.pvt"
     guest.write_bytes(image(generation, random_script(generation, seed), paging=True))
     program = [sys.executable, "-c", "from pvtrace.cli.main import main; main()"]
-    options = ["--vmi", PROFILES[generation], "--console", "null", "--until", str(LIMIT), "-o", str(trace)]
-    recorded = subprocess.run([*program, "record", str(guest), *options], capture_output=True, text=True, check=False)
+    options = [
+        "--vmi",
+        PROFILES[generation],
+        "--console",
+        "null",
+        "--until",
+        str(LIMIT),
+        "-o",
+        str(trace),
+    ]
+    recorded = subprocess.run(
+        [*program, "record", str(guest), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "Traceback" not in recorded.stderr
     assert trace.exists(), recorded.stderr
     replayed = subprocess.run([*program, "replay", str(trace)], capture_output=True, text=True, check=False)

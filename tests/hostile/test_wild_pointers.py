@@ -28,7 +28,12 @@ POINTER_CASES = [
     and (operand.name.endswith("_pointer") or (call.name == "UpdateKernelStack" and operand.name == "stack"))
     if not (call.name == "UpdateKernelStack" and generation is Generation.V3)
 ]
-UNREAD = {("SetInitialAPState", Generation.V13): "a pointer that is not mapped may be a physical one: a note says so"}
+UNREAD = {
+    (
+        "SetInitialAPState",
+        Generation.V13,
+    ): "a pointer that is not mapped may be a physical one: a note says so"
+}
 
 
 def faulted_or_went_on(ran: Ran, at: int) -> str:
@@ -51,7 +56,11 @@ def test_wild_pointer(name: str, operand: str, generation: Generation, pointer: 
         arguments |= {"port": 0x80, "count": 4}
     if name == "UpdateKernelStack":
         arguments["stack"] = pointer - 8 & 0xFFFFFFFF
-    ran = run(generation, [Do("Init"), Do(name, arguments), Do("GetInterruptMask")], paging=True)
+    ran = run(
+        generation,
+        [Do("Init"), Do(name, arguments), Do("GetInterruptMask")],
+        paging=True,
+    )
     how = faulted_or_went_on(ran, 1)
     expected = "returned" if (name, generation) in UNREAD else "fault"
     assert how == expected
@@ -83,8 +92,15 @@ def test_bad_selector_in_the_frame_of_iret(place: str, selector: int, generation
 @pytest.mark.parametrize("generation", Generation)
 @pytest.mark.parametrize("selector", [0, 3])
 def test_sysexit_without_its_segments(selector: int, generation: Generation) -> None:
-    steps = [Do("Init"), Do("WRMSR", {"index": 0x174, "value_low": selector, "value_high": 0})]
-    ran = run(generation, [*steps, Do("SYSEXIT", {"eip": 0x100000, "esp": USER_STACK})], paging=True)
+    steps = [
+        Do("Init"),
+        Do("WRMSR", {"index": 0x174, "value_low": selector, "value_high": 0}),
+    ]
+    ran = run(
+        generation,
+        [*steps, Do("SYSEXIT", {"eip": 0x100000, "esp": USER_STACK})],
+        paging=True,
+    )
     assert faulted_or_went_on(ran, 2) == "fault"
 
 

@@ -77,7 +77,7 @@ def test_no_time_is_stolen_from_the_hosts_clock(tmp_path: Path) -> None:
     [
         (DEFER, "13.3", {"latitude": chosen({"defer": HARSH})}),
         (LAZY_CPU, "3.0", {"latitude": chosen({"defer": HARSH})}),
-        (FAULT_EIP, "13.3", {"steal": parse("100ns/200ns")}),
+        (FAULT_EIP, "13.3", {"steal": parse("20ns/40ns")}),
     ],
 )
 def test_a_snapshot_holds_what_waits_and_what_was_stolen(source: str, profile: str, how: dict[str, Any]) -> None:

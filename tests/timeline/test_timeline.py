@@ -36,12 +36,12 @@ def test_breakpoints(name: str) -> None:
     with walk(name) as opened:
         timeline = opened.timeline
         for eip in sorted({state.registers.eip for state in states.values()})[::3]:
-            wanted = [step for step in steps if states[step].registers.eip == eip]
+            wanted = [step for step in steps[:-1] if states[step].registers.eip == eip]
             if len(wanted) > 30:
                 continue
             undo = timeline.watch(Breakpoint(eip))
             assert every(timeline, Way.FORWARD) == [step for step in wanted if step > timeline.first], hex(eip)
-            assert every(timeline, Way.BACKWARD) == [step for step in reversed(wanted) if step < timeline.last]
+            assert every(timeline, Way.BACKWARD) == wanted[::-1]
             undo()
 
 
@@ -139,7 +139,7 @@ def test_events() -> None:
 
 
 def test_the_nearest_of_several_conditions_counts() -> None:
-    states = history("interrupts")
+    history("interrupts")
     eip = looping()
     with walk("interrupts") as opened:
         timeline = opened.timeline

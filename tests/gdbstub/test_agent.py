@@ -1,0 +1,100 @@
+"""Agent expressions: what gdb compiles, and what nobody should."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdbstub.agent import Expression
+from gdbstub.errors import ProtocolError
+
+MEMORY = bytes(range(256))
+WORDS = st.integers(0, (1 << 64) - 1)
+
+
+def value(code: str, registers: dict[int, int] | None = None) -> int:
+    known = {8: 0x100120, 0: 7} if registers is None else registers
+    return Expression(bytes.fromhex(code)).value(known.get, lambda at, size: MEMORY[at : at + size])
+
+
+def constant(number: int) -> str:
+    return f"25{number:016x}"
+
+
+def signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
+
+
+def test_what_gdb_sends() -> None:
+    """The condition of a breakpoint at $eip == 0x100120."""
+    assert value("2600082a2024001001201327") == 1
+    assert value("2600082a2024001001211327") == 0
+
+
+@given(WORDS, WORDS)
+def test_arithmetic(a: int, b: int) -> None:
+    two = constant(a) + constant(b)
+    assert value(two + "0227") == (a + b) % (1 << 64)
+    assert value(two + "0327") == (a - b) % (1 << 64)
+    assert value(two + "0427") == (a * b) % (1 << 64)
+    assert value(two + "0f27") == a & b
+    assert value(two + "1027") == a | b
+    assert value(two + "1127") == a ^ b
+    assert value(two + "1327") == (a == b)
+    assert value(two + "1427") == (signed(a) < signed(b))
+    assert value(two + "1527") == (a < b)
+    if b:
+        quotient, rest = signed(value(two + "0527")), signed(value(two + "0727"))
+        assert (quotient * signed(b) + rest - signed(a)) % (1 << 64) == 0
+        assert abs(rest) < abs(signed(b))
+        assert value(two + "0627") == a // b
+        assert value(two + "0827") == a % b
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        ("22ff160827", (1 << 64) - 1),  # ext 8
+        ("22ff2a0427", 15),  # zero_ext 4
+        ("2204220122092b0327", 8),  # 4 1 9, swap: 9 - 1
+        ("220422012927", 4),  # pop
+        ("2204280227", 8),  # dup
+        ("220422012209320227", 4),  # pick 2
+        ("2201220222033327", 2),  # rot: 3 1 2
+        ("22101927", 0x13121110),  # ref32
+        ("22101a27", 0x1716151413121110),
+        ("220120000627222a27", 0x2A),  # if_goto
+        ("2100052201221127", 0x11),  # goto
+        ("220322010927", 6),
+        ("22f0160822010a27", (1 << 64) - 8),
+        ("22f022040b27", 15),
+        ("22000e27", 1),
+        ("22001227", (1 << 64) - 1),
+    ],
+)
+def test_opcodes(code: str, wanted: int) -> None:
+    assert value(code) == wanted
+
+
+@pytest.mark.parametrize("code", ["", "ff", "22", "2500", "0c0127", "260027"[:4]])
+def test_what_cannot_be_understood_is_refused_at_once(code: str) -> None:
+    with pytest.raises(ProtocolError):
+        Expression(bytes.fromhex(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["27", "0227", "2201", "220022000527", "210000", "25ffffffffffffffff1727", "26006327", "21ffff27", "320327", "220028210002"],
+)
+def test_what_cannot_be_computed_is_an_error(code: str) -> None:
+    with pytest.raises(ProtocolError):
+        value(code)
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_nothing_else_is_ever_raised(code: bytes) -> None:
+    try:
+        expression = Expression(code)
+        result = expression.value(lambda _: 1, lambda at, size: MEMORY[at : at + size])
+    except ProtocolError:
+        return
+    assert 0 <= result < 1 << 64
