@@ -88,7 +88,13 @@ def run_here(elf: Path, typed: bytes = b"", roms: Sequence[Generation] = ()) -> 
     machine = Machine(UnicornCpu(RAM), tape, Settings(ram=RAM, hz=DEFAULT_HZ))
     machine.boot(boot_image(File(elf.name, elf.read_bytes()), ram_size=RAM, roms=placed))
     stop = machine.run(LIMIT)
-    console = b"".join(data for event in tape.events if event.kind is Kind.CONSOLE_OUT for data in event.args[:1])
+    console = b"".join(
+        data
+        for event in tape.events
+        if event.kind is Kind.CONSOLE_OUT
+        for data in event.args[:1]
+        if isinstance(data, bytes)
+    )
     return stop, console, tape.events
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from pvtrace.demo.guests import GUESTS, Guest, says
 from rom import abi
@@ -59,6 +60,7 @@ def test_has_symbols_and_lines_of_relative_paths(guest: Guest) -> None:
     with guest.path.open("rb") as stream:
         elf = ELFFile(stream)
         symbols = elf.get_section_by_name(".symtab")
+        assert isinstance(symbols, SymbolTableSection)
         assert symbols.get_symbol_by_name("main")
         dwarf = elf.get_dwarf_info()
         names = {unit.get_top_DIE().attributes["DW_AT_name"].value.decode() for unit in dwarf.iter_CUs()}

@@ -61,7 +61,7 @@ def nasm(source: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "guest.asm"
         path.write_text(source, encoding="ascii")
-        command = ["nasm", "-w-all", "-f", "bin", "-i", f"{HERE}/", "-o", f"{folder}/bin", path]
+        command = ["nasm", "-w-all", "-f", "bin", "-i", f"{HERE}/", "-o", f"{folder}/bin", str(path)]
         done = subprocess.run(command, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return (Path(folder) / "bin").read_bytes()

@@ -50,4 +50,6 @@ def qemu() -> dict[str, tuple[int, ...]]:
 def test_in_qemu(case: Case, require_tool: Callable[[str], Path]) -> None:
     require_tool("qemu-system-i386")
     assert case.name in qemu(), f"QEMU did not come back from {COMPARED[len(qemu())].name}"
-    assert list(map(hex, qemu()[case.name])) == list(map(hex, case.native))
+    native = case.native
+    assert isinstance(native, tuple), "a guest that ends the run is not compared"
+    assert list(map(hex, qemu()[case.name])) == list(map(hex, native))

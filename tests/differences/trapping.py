@@ -1,14 +1,14 @@
 """Instructions that trap at CPL 1 and are performed with their native meaning: the outcomes are equal, but for what the
 catalogue says of the interrupt flag of user mode."""
 
-from typing import Final
+from typing import Any, Final
 
 from tests.differences.guests import UNSEEN, Case
 from tests.differences.sensitive import NOT_CAUGHT, VIRTUAL_IF, to_user, with_site
 from tests.differences.ten import CAUGHT
 
 
-def same(name: str, source: str, *reports: int, **more: str) -> Case:
+def same(name: str, source: str, *reports: int, **more: Any) -> Case:
     return Case(name, source, native=reports, vmi=reports, **more)
 
 

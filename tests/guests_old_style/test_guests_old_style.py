@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pvtrace.machine.boot import File
+from pvtrace.machine.machine import Settings
 from pvtrace.model.digest import without_trailing_none
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.step import Step
@@ -61,8 +63,8 @@ def guest(generation: Generation) -> bytes:
 
 def straight(generation: Generation) -> tuple[Stop, list[Event], tuple[int, ...]]:
     """How it ends, what happened, and what its program found out."""
-    settings = build.Settings(ram=RAM, hz=HZ)
-    file = build.File("guest.bin", guest(generation))
+    settings = Settings(ram=RAM, hz=HZ)
+    file = File("guest.bin", guest(generation))
     given = build.Given(file, (), build.roms_of("both"), "", settings)
     tape = ScriptedTape()
     machine = build.machine(given, given.boot_image(), tape)

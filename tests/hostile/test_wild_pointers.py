@@ -109,7 +109,7 @@ def test_sysexit_without_its_segments(selector: int, generation: Generation) -> 
 def test_kernel_stack_from_a_bad_selector(selector: int, generation: Generation) -> None:
     """What UpdateKernelStack takes is flat whatever it names; an entry from user mode goes by it or ends the run."""
     stack = selector if generation is Generation.V3 else MEMORY
-    steps = [
+    steps: list[Do | Store] = [
         Do("Init"),
         Store(MEMORY + 8, selector),
         Do("UpdateKernelStack", {"stack": stack, "esp0": MEMORY + 0x800}),

@@ -43,7 +43,7 @@ def test_a_recording_keeps_what_was_chosen(name: str, ends: dict[str, str], tmp_
         settings = trace.meta.settings
     assert settings["latitude"] == to_words(chosen(ends))
     assert settings["user_if"] is True
-    assert parse(settings["steal"]) == parse("1ms/3ms,20us-50us")
+    assert parse(str(settings["steal"])) == parse("1ms/3ms,20us-50us")
     json.dumps(settings)
 
 

@@ -1,6 +1,7 @@
 """User CLI and STI at virtual IOPL 3: ignored, as the proposal has it, or honoured, as the alternative would."""
 
 from pvtrace.model.events import Kind
+from pvtrace.model.registers import Gpr
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Why
 from pvtrace.tape.scripted import ScriptedTape
@@ -86,7 +87,7 @@ def ran(program: str, user_if: bool) -> Ran:
 
 def inside_and_behind(found: Ran) -> tuple[int, int]:
     assert (found.stop.why, found.stop.code) == (Why.EXIT, 0), found.stop
-    return found.gpr(3), found.gpr(2)
+    return found.gpr(Gpr.EBX), found.gpr(Gpr.EDX)
 
 
 def test_ignored_a_section_protects_nothing() -> None:

@@ -86,7 +86,7 @@ def ran(arm: str, body: str, steal: str) -> Ran:
     return run(macros + source[0].format(arm=arm, body=body), hz=HZ, steal=parse(steal))
 
 
-def looks(found: Ran, count: int) -> list[tuple[float, ...]]:
+def looks(found: Ran, count: int) -> list[tuple[int, ...]]:
     """(real, stolen, available) in ms, rounded down to what the slack allows."""
     rows = []
     for at in range(count):

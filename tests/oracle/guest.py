@@ -69,11 +69,11 @@ class Guest:
     gprs: dict[int, int] = field(default_factory=dict)
 
     def start(self, cpu: AnyCpu) -> AnyCpu:
-        for address, data in ((GDT, DESCRIPTORS), *self.images):
-            cpu.write_physical(address, data)
+        for address, image in ((GDT, DESCRIPTORS), *self.images):
+            cpu.write_physical(address, image)
         code, data = {0: (CODE0, DATA0), 1: (CODE1, DATA1), 3: (CODE3, DATA3)}[self.cpl]
-        for register in Seg:
-            cpu.set_segment(register, flat(code if register == Seg.CS else data))
+        for segment in Seg:
+            cpu.set_segment(segment, flat(code if segment == Seg.CS else data))
         cpu.set_segment(8, Segment(0, GDT, len(DESCRIPTORS) - 1, 0))
         cpu.set_cr(4, self.cr4 | OSFXSR)
         cpu.set_cr(3, self.cr3)

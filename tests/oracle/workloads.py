@@ -1,7 +1,7 @@
 """Guests for the laws of the CPU: small programs of every kind that an exact counter and a page walk can get wrong."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tests.oracle.assembler import assemble
 from tests.oracle.guest import PAE, PG, PSE, WP, Guest
@@ -18,7 +18,7 @@ class Program:
     source: str
     origin: int = ORIGIN
     steps: int = 3000
-    guest: dict[str, int] = field(default_factory=dict)
+    guest: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> Guest:
         code = assemble(self.source, self.origin)
@@ -326,7 +326,7 @@ def paging_guests() -> dict[str, Guest]:
     guests = {}
     for cpl in (0, 1, 3):
         for wp in (0, WP):
-            common = {"eip": ORIGIN, "esp": STACK, "ram": 1 << 19, "cpl": cpl, "cr0": 0x11 | PG | wp}
+            common: dict[str, Any] = {"eip": ORIGIN, "esp": STACK, "ram": 1 << 19, "cpl": cpl, "cr0": 0x11 | PG | wp}
             name = f"at ring {cpl}{' with WP' if wp else ''}"
             guests[f"4 KiB {name}"] = Guest((*small, *returns, (ORIGIN, code)), cr3=0x1000, **common)
             guests[f"4 MiB {name}"] = Guest((*large, (ORIGIN, touch_large)), cr3=0x1000, cr4=PSE, **common)
