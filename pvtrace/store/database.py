@@ -139,6 +139,7 @@ def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
             cast(Table, database[table]).insert_all(rows)
         fill(connection)
         connection.commit()
+        connection.execute("PRAGMA journal_mode = WAL")  # here, because a kill during this change needs a repair
 
 
 def close_as_one_file(connection: sqlite3.Connection) -> None:
@@ -160,6 +161,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         raise InputError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     if head != _MAGIC:
         raise TraceError(f"{path} is empty" if not head else f"{path} is not a trace of pvtrace")
+    _repair(path)
     with reading(path):
         connection = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=_LOCK_WAIT, isolation_level=None
@@ -170,6 +172,16 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _repair(path: Path) -> None:
+    """Finish what a recorder left that was killed while it ended WAL mode: only who may write can roll it back."""
+    if path.with_name(path.name + "-journal").exists():
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(path, timeout=_LOCK_WAIT)) as writer,
+        ):
+            writer.execute("PRAGMA user_version").fetchone()
 
 
 def _check(connection: sqlite3.Connection, path: Path, size: int) -> None:

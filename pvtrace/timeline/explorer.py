@@ -21,7 +21,7 @@ from pvtrace.timeline.source import Remembering
 SLICE: Final = 250_000
 """Steps between two looks at `interrupted`."""
 
-NEAR: Final = 4096
+NEAR: Final = 256
 GROWTH: Final = 8
 """On a long way, places are kept NEAR steps in front of the goal, GROWTH times that, and so on."""
 

@@ -73,6 +73,10 @@ def begun(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
+def gone(process: int) -> bool:
+    return not Path(f"/proc/{process}").exists()
+
+
 RECORDERS: Final = """
 import os, sys
 from pathlib import Path
@@ -103,7 +107,7 @@ def test_kill_at_fifty_random_moments(eventful: Path, tmp_path: Path) -> None:
             until(partial(begun, path))
             time.sleep(chosen.uniform(0, 0.5))
             os.kill(recorder, signal.SIGKILL)
-            until(lambda recorder=recorder: not Path(f"/proc/{recorder}").exists())
+            until(partial(gone, recorder))
             assert ending(path) is None
             result = identical(path, ended=False)
             assert result.stop is None
