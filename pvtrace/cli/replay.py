@@ -18,9 +18,7 @@ from pvtrace.session.replay import replay as run
 
 @click.command()
 @recording_argument
-@click.option(
-    "--gdb", is_flag=False, flag_value="", help="Serve it to gdb instead, at [HOST:]PORT; else 127.0.0.1:1234."
-)
+@click.option("--gdb", is_flag=False, flag_value="", help="Serve it to gdb, at [HOST:]PORT or 127.0.0.1:1234.")
 @voiced
 def replay(file: Path | None, gdb: str | None) -> None:
     """Run a recording again and compare everything.

@@ -129,11 +129,18 @@ class RecordingTarget:
 
     def _step(self, interrupted: Interrupted) -> Stopped:
         timeline = self._timeline
-        stopped = timeline.move(1, interrupted)
+        stopped = self._one(Way.FORWARD, interrupted)
         if stopped.cause is not Cause.ARRIVED or not self._commands.skip_interrupts:
             return stopped
         goal = interrupts.after(self._walk.trace, timeline.here)
         return timeline.go(Way.FORWARD, interrupted, until=goal) if goal > timeline.here else stopped
+
+    def _one(self, way: Way, interrupted: Interrupted) -> Stopped:
+        """Exactly one step; a watchpoint that it hits is told."""
+        timeline = self._timeline
+        if self._watchpoints.access and timeline.first < timeline.here + way.value <= timeline.last:
+            return timeline.go(way, interrupted, until=Step(timeline.here + way.value))
+        return timeline.move(way.value, interrupted)
 
     def step_in(self, start: int, end: int, interrupted: Interrupted) -> Halted:
         while True:
@@ -153,7 +160,7 @@ class RecordingTarget:
         here = timeline.here
         goal = interrupts.before(self._walk.trace, here) if self._commands.skip_interrupts else Step(here - 1)
         if goal == here - 1 or goal < timeline.first:
-            return self._stopped(timeline.move(-1, interrupted))
+            return self._stopped(self._one(Way.BACKWARD, interrupted))
         return self._stopped(timeline.go(Way.BACKWARD, interrupted, until=goal))
 
     def continue_back(self, interrupted: Interrupted) -> Halted:

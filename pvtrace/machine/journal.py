@@ -76,12 +76,14 @@ class Journal:
     def transitions(self, before: Flags, system: System, pc: int, how: int, cause: int | None) -> None:
         """Log what became of the watched flags since `before`."""
         after = self.flags(system)
-        if not ((before.virtual ^ after.virtual) | (before.real ^ after.real)) & WATCHED_MASK:
+        changed = ((before.virtual ^ after.virtual) | (before.real ^ after.real)) & WATCHED_MASK
+        if not changed:
             return
         for mask, number in WATCHED:
-            values = [(flags & mask) >> number for flags in (before.virtual, after.virtual, before.real, after.real)]
-            if values[0] != values[1] or values[2] != values[3]:
-                self.saw(Kind.FLAG_TRANSITION, system, pc, number, *values, how, cause=cause)
+            if changed & mask:
+                virtual = ((before.virtual & mask) >> number, (after.virtual & mask) >> number)
+                real = ((before.real & mask) >> number, (after.real & mask) >> number)
+                self.saw(Kind.FLAG_TRANSITION, system, pc, number, *virtual, *real, how, cause=cause)
 
     def entered(self, number: int) -> None:
         """Event `number` entered a handler; the next return belongs to it."""

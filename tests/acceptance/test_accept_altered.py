@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pvtrace.model.digest import digest
+from pvtrace.report.describe import describe
 from pvtrace.store.reader import TraceReader
 from pvtrace.x86.elf import symbols_of
 from tests.acceptance.conftest import Run, demo, one_sentence, run
@@ -144,7 +145,11 @@ def test_one_instruction_of_the_guest(what: str, tmp_path: Path) -> None:
     path = tmp_path / "userland.pvt"
     with TraceReader(path) as trace:
         names = symbols_of(trace.files[0].data)
-        wanted = next(event for event in trace.events() if (names.at(event.pc) or "").split("+")[0] == symbol)
+        wanted = next(
+            event
+            for event in trace.events()
+            if (names.at(event.pc) or "").split("+")[0] == symbol and words in describe(event)
+        )
 
     def change(guest: bytes) -> bytes:
         start = at_symbol(guest, symbol)

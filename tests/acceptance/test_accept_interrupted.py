@@ -1,10 +1,12 @@
 """However a recording ends, what ran until then is a valid trace, and the shell is told how it was."""
 
+import contextlib
 import os
 import random
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -114,6 +116,21 @@ def test_kill_at_fifty_random_moments(eventful: Path, tmp_path: Path) -> None:
             reached.append(result.steps)
     assert len(set(reached)) > KILLS // 4
     assert sum(steps > 5000 for steps in reached) > KILLS // 2
+
+
+def test_a_kill_in_the_middle_of_a_change_of_journals(tmp_path: Path) -> None:
+    """What SQLite calls a hot journal: the next who opens the file must take the change back."""
+    done = run(tmp_path, "record", demo("hello"))
+    assert done.returncode == WELL, done.stderr
+    path, killed = tmp_path / "hello.pvt", tmp_path / "killed.pvt"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript("PRAGMA cache_size = 1; BEGIN; UPDATE event SET flags = 0; UPDATE blob SET size = 0")
+        for suffix in ("", "-journal"):
+            shutil.copy(tmp_path / f"hello.pvt{suffix}", tmp_path / f"killed.pvt{suffix}")
+        database.rollback()
+    assert killed.read_bytes() != path.read_bytes()
+    identical(killed)
+    assert killed.read_bytes() == path.read_bytes()
 
 
 def test_a_prefix_is_said_to_be_one(eventful: Path, tmp_path: Path, start: Start, pvtrace: Pvtrace) -> None:

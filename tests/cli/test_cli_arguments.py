@@ -9,9 +9,10 @@ from click.shell_completion import CompletionItem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvtrace.cli.arguments import Address, AddressRange, Call, Count, Kinds, Size, kinds_named, newest
+from pvtrace.cli.arguments import Address, AddressRange, Call, Count, Kinds, Size, newest
 from pvtrace.model.errors import InputError
 from pvtrace.model.events import KINDS, Kind
+from pvtrace.model.kind_names import kinds_named
 from rom.abi import Generation, by_name, unified
 
 

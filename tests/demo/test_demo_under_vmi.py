@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from pvtrace.demo.guests import ECHO, FAULTS, GUESTS, IRQS, USERLAND, Guest, says
 from pvtrace.model.events import Attempt, Event, Kind, Outcome
@@ -42,6 +43,17 @@ def test_echo_ends_by_itself_when_nothing_is_typed(here: Run, roms: tuple[Genera
     assert stop.well
 
 
+def number(value: int | bytes | str | None) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def symbol_table(elf: ELFFile) -> SymbolTableSection:
+    section = elf.get_section_by_name(".symtab")
+    assert isinstance(section, SymbolTableSection)
+    return section
+
+
 def test_every_attempt_of_userland_on_the_interrupt_flag_is_seen(here: Run) -> None:
     """The six attempts of userland_user.c, at IOPL 0 and again at IOPL 3, and then its critical section.
 
@@ -49,7 +61,7 @@ def test_every_attempt_of_userland_on_the_interrupt_flag_is_seen(here: Run) -> N
     """
     _, _, events = here(USERLAND.path, roms=BOTH)
     attempts = Counter(
-        (Attempt(event.args[0]), Outcome(event.args[5]))
+        (Attempt(number(event.args[0])), Outcome(number(event.args[5])))
         for event in events
         if event.kind is Kind.FLAG_ATTEMPT and event.flags >> 35 == 3
     )
@@ -83,7 +95,7 @@ def test_interrupts_arrive_where_the_guest_lets_them_in(here: Run) -> None:
     with IRQS.path.open("rb") as stream:
         symbols = [
             (symbol["st_value"], symbol["st_size"], symbol.name)
-            for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols()
+            for symbol in symbol_table(ELFFile(stream)).iter_symbols()
         ]
     functions = [
         name

@@ -30,10 +30,11 @@ class Served:
         first = [f"target remote 127.0.0.1:{self.port}"] if attach else []
         settings = ["set pagination off", "set confirm off", "set width 0"]
         arguments = [part for command in (*settings, *first, *commands) for part in ("-ex", command)]
+        command = [str(self.gdb), "-nx", "-q", "-batch", *arguments]
         done = subprocess.run(
-            [self.gdb, "-nx", "-q", "-batch", *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=False
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT, check=False
         )
-        return done.stdout + done.stderr
+        return done.stdout
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,26 @@
 
 import re
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gdbstub.packet import encode, expand
+from pvtrace.gdb.serve import SCRIPT
+from pvtrace.session.options import RecordOptions
+from pvtrace.session.record import record
 from tests.gdb.conftest import TIMEOUT, Served
+from tests.machine.small import assemble
 
 Serve = Callable[[str], Served]
+
+PATIENCE = 3.0
+"""Seconds until Ctrl-C is answered, on a busy machine."""
 
 NO_MORE = "No more reverse-execution history."
 
@@ -24,7 +34,7 @@ def numbers(said: str) -> list[int]:
 def test_attach_without_a_file_finds_the_symbols(serve: Serve) -> None:
     said = serve("userland").script("info registers", "x/2i $pc", "info symbol $pc", "print $step")
     assert "_start () at" in said
-    assert "_start in section .text" in said
+    assert "_start in section .boot" in said
     assert "cld" in said
     assert re.search(r"^eflags +0x2 +\[ .*IOPL=0 \]$", said, re.MULTILINE)
     assert re.search(r"^cr0 +0x11 +\[ PE ET \]$", said, re.MULTILINE)
@@ -49,29 +59,25 @@ def test_backtrace_in_a_kernel(serve: Serve) -> None:
 
 
 def test_a_thousand_steps_and_back(serve: Serve) -> None:
-    look = ["print $step", "print $eip", "print $esp", "print $eflags & -1", "print $eax"]
+    """Every register is what it was, and a thousand steps back are a thousand steps."""
+    look = ["print $step", "print/x $eip", "print/x $esp", "print/x $eax", "p $eflags"]
     said = serve("userland").script(
         "break try_popf", "continue", *look, "stepi 1000", "print $step", "reverse-stepi 1000", *look
     )
-    shown = numbers(said.replace(" <", "\n<"))
     values = re.findall(r"^\$\d+ = (.*)$", said, re.MULTILINE)
     assert values[:5] == values[6:]
     assert int(values[5]) >= int(values[0]) + 1000
-    assert shown
 
 
 def test_stepping_skips_interrupts_unless_told_otherwise(serve: Serve) -> None:
     """In a loop that timer interrupts break into, no step is seen in a handler, but with `step-irq into` some are."""
     served = serve("irqs")
-    to_interrupt = ["monitor next interrupt", "maintenance flush register-cache", "print $step", "print $eip"]
-    before = ["monitor goto {}", "maintenance flush register-cache"]
-    handler_at, handler = numbers(served.script(*to_interrupt).replace(" <", "\n<")[:])[:2] or (0, 0)
-    goto = before[0].format(handler_at - 1)
+    to_interrupt = ["monitor next interrupt", "maintenance flush register-cache", "print $step", "print/x $eip"]
+    handler_at, handler = numbers(served.script(*to_interrupt))
+    goto, flush = f"monitor goto {handler_at - 1}", "maintenance flush register-cache"
     look = ["print $step", "print/x $eip"]
-    skipped = numbers(served.script(goto, before[1], *look, "stepi", *look, "reverse-stepi", *look))
-    into = numbers(
-        served.script("monitor step-irq into", goto, before[1], *look, "stepi", *look, "reverse-stepi", *look)
-    )
+    skipped = numbers(served.script(goto, flush, *look, "stepi", *look, "reverse-stepi", *look))
+    into = numbers(served.script("monitor step-irq into", goto, flush, *look, "stepi", *look, "reverse-stepi", *look))
     assert into[2:4] == [handler_at, handler]
     assert into[4:] == into[:2]
     assert skipped[2] > handler_at
@@ -98,7 +104,7 @@ def test_a_watchpoint_stops_behind_the_write_and_in_front_of_it(serve: Serve) ->
     assert front == behind - 1
 
 
-def test_reverse_finish_and_reverse_next(serve: Serve) -> None:
+def test_reverse_finish_and_next(serve: Serve) -> None:
     said = serve("userland").script(
         "break try_popf",
         "continue",
@@ -106,14 +112,12 @@ def test_reverse_finish_and_reverse_next(serve: Serve) -> None:
         "reverse-finish",
         "print $step",
         "info symbol $pc",
+        "delete",
         "next",
         "print $step",
-        "reverse-next",
-        "print $step",
     )
-    entered, called, over, back = numbers(said)
+    entered, called, over = numbers(said)
     assert called < entered < over
-    assert back == called
     assert "attempts" in said
 
 
@@ -152,7 +156,6 @@ def test_clients_one_after_the_other_and_kill(serve: Serve) -> None:
 def test_run_is_restart(serve: Serve) -> None:
     served = serve("userland")
     said = served.script(
-        "set sysroot",
         f"target extended-remote 127.0.0.1:{served.port}",
         "break try_popf",
         "continue",
@@ -169,16 +172,55 @@ def test_search_and_compare(serve: Serve) -> None:
     assert "1 pattern found" in said or "pattern found" in said
 
 
-def test_ctrl_c_in_reverse_continue(serve: Serve, tmp_path: Path) -> None:
-    """Of a breakpoint that is never hit, backwards; the answer comes at once."""
-    served = serve("userland")
-    script = tmp_path / "script"
-    script.write_text(
-        f"target remote 127.0.0.1:{served.port}\nbreak *0xdeadbeef\ncontinue\necho ready\\n\nprint $step\n"
-    )
-    command = [served.gdb, "-nx", "-q", "-batch", "-x", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    assert "ready" in done.stdout
+LONG = """
+start:
+    mov ecx, 60000000
+.again:
+    loop .again
+    EXIT 0
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_both_directions(tmp_path: Path) -> None:
+    """On a breakpoint that is never hit, over 60 million steps: the answer comes soon, and then the rest goes on."""
+    guest = tmp_path / "long.elf"
+    guest.write_bytes(assemble(LONG, paravirtual=False))
+    path = record(RecordOptions(guest, tmp_path / "long.pvt", vmi="none", console="null")).path
+    command = [sys.executable, "-m", "pvtrace", "replay", str(path), "--gdb", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline().rpartition("127.0.0.1:")[2].split(";")[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as client:
+            assert ask(client, b"QStartNoAckMode") == b"OK"
+            assert ask(client, b"Z0,deadbeef,1") == b"OK"
+            for run in (b"c", b"bc"):
+                if run == b"bc":
+                    assert b"replaylog:end" in ask(client, b"c")
+                client.sendall(encode(run))
+                time.sleep(0.1)
+                begun = time.monotonic()
+                client.sendall(b"\x03")
+                reply = receive(client)
+                assert time.monotonic() - begun < PATIENCE
+                assert reply.startswith(b"T02")
+            assert b"replaylog:begin" in ask(client, b"bc")
+            client.sendall(encode(b"k"))
+        assert server.wait(TIMEOUT) == 0
+
+
+def ask(client: socket.socket, request: bytes) -> bytes:
+    """One request and its reply."""
+    client.sendall(encode(request))
+    return receive(client)
+
+
+def receive(client: socket.socket) -> bytes:
+    """The next packet."""
+    data = b""
+    while not re.search(rb"\$[^#]*#..", data):
+        data += client.recv(4096)
+    return expand(data[data.index(b"$") + 1 : data.rindex(b"#")])
 
 
 def test_monitor_commands(serve: Serve) -> None:
@@ -207,12 +249,10 @@ def test_who_wrote_this(serve: Serve) -> None:
         "monitor goto end", "monitor lastwrite ticks", "maintenance flush register-cache", "x/i $pc"
     )
     assert re.search(r"step [\d,]+, .* at ", said)
-    assert "ticks" in said
+    assert "at on_timer" in said
 
 
 def test_commands_for_gdb(serve: Serve) -> None:
-    from pvtrace.gdb.serve import SCRIPT
-
     said = serve("userland").script(
         f"source {SCRIPT}",
         "pvtrace goto 70000",
@@ -238,8 +278,6 @@ def test_interrupting_the_server_ends_it(serve: Serve) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "nosuchhost.invalid:1"])
 def test_an_address_that_cannot_be(address: str, recorded: Callable[[str], Path]) -> None:
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-m", "pvtrace", "replay", str(recorded("hello")), "--gdb", address],
         capture_output=True,

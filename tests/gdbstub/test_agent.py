@@ -81,10 +81,21 @@ def test_what_cannot_be_understood_is_refused_at_once(code: str) -> None:
         Expression(bytes.fromhex(code))
 
 
-@pytest.mark.parametrize(
-    "code",
-    ["27", "0227", "2201", "220022000527", "210000", "25ffffffffffffffff1727", "26006327", "21ffff27", "320327", "220028210002"],
-)
+INCOMPUTABLE = [
+    "27",
+    "0227",
+    "2201",
+    "220022000527",
+    "210000",
+    "25ffffffffffffffff1727",
+    "26006327",
+    "21ffff27",
+    "320327",
+    "220028210002",
+]
+
+
+@pytest.mark.parametrize("code", INCOMPUTABLE)
 def test_what_cannot_be_computed_is_an_error(code: str) -> None:
     with pytest.raises(ProtocolError):
         value(code)

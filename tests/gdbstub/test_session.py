@@ -63,10 +63,54 @@ def test_unknown_packets_get_the_empty_reply(session: Session, packet: bytes) ->
     assert ask(session, packet) == [b""]
 
 
-@pytest.mark.parametrize(
-    "packet",
-    [b"m", b"mzz,4", b"m0,4", b"m1000", b"m1000,4,4", b"M1000,4:00", b"M1000,1:0", b"X1000,4:a", b"p", b"pffff", b"P0", b"P0=00", b"G00", b"Hx0", b"Hg5", b"Hg", b"T2", b"Tq", b"vCont", b"vCont;", b"vCont;q", b"vCont;s:7", b"vCont;r1", b"Z0,1000", b"Z0,q,1", b"Z0,1000,1;X", b"Z0,1000,1;X2,22", b"Z0,1000,1;X1,ff", b"Z2,1000,0", b"Z3,1000,4", b"qCRC:0,4", b"qCRC:q", b"S", b"C", b"sq", b"qSearch:memory:0;4;x", b"qSearch:memory:1000;4;", b"qSearch:disk:1000;4;x", b"qRcmd,0", b"qThreadExtraInfo,9", b"qXfer:features:write:target.xml:0,1", b"qXfer:features:read:other.xml:0,1", b"qXfer:features:read:target.xml:0"],
-)
+MALFORMED = [
+    b"m",
+    b"mzz,4",
+    b"m0,4",
+    b"m1000",
+    b"m1000,4,4",
+    b"M1000,4:00",
+    b"M1000,1:0",
+    b"X1000,4:a",
+    b"p",
+    b"pffff",
+    b"P0",
+    b"P0=00",
+    b"G00",
+    b"Hx0",
+    b"Hg5",
+    b"Hg",
+    b"T2",
+    b"Tq",
+    b"vCont",
+    b"vCont;",
+    b"vCont;q",
+    b"vCont;s:7",
+    b"vCont;r1",
+    b"Z0,1000",
+    b"Z0,q,1",
+    b"Z0,1000,1;X",
+    b"Z0,1000,1;X2,22",
+    b"Z0,1000,1;X1,ff",
+    b"Z2,1000,0",
+    b"Z3,1000,4",
+    b"qCRC:0,4",
+    b"qCRC:q",
+    b"S",
+    b"C",
+    b"sq",
+    b"qSearch:memory:0;4;x",
+    b"qSearch:memory:1000;4;",
+    b"qSearch:disk:1000;4;x",
+    b"qRcmd,0",
+    b"qThreadExtraInfo,9",
+    b"qXfer:features:write:target.xml:0,1",
+    b"qXfer:features:read:other.xml:0,1",
+    b"qXfer:features:read:target.xml:0",
+]
+
+
+@pytest.mark.parametrize("packet", MALFORMED)
 def test_malformed_arguments_get_an_error(session: Session, packet: bytes) -> None:
     (reply,) = ask(session, packet)
     assert reply[:1] == b"E"

@@ -49,7 +49,7 @@ def seen(walk: Walk) -> tuple[Step, int, Stop | None, Registers, dict[str, bytes
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "paravirtual"), ALL)
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_into_a_new_machine(name: str, paravirtual: bool, data: st.DataObject) -> None:
     stop, state, ram, events = straight(name, paravirtual)
@@ -80,7 +80,7 @@ def test_into_a_new_machine(name: str, paravirtual: bool, data: st.DataObject) -
 
 
 @pytest.mark.parametrize(("name", "paravirtual"), CASES)
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_into_the_same_machine(name: str, paravirtual: bool, data: st.DataObject) -> None:
     stop, state, ram, events = straight(name, paravirtual)

@@ -101,6 +101,6 @@ def test_where_you_are_does_not_depend_on_how_you_came(name: str) -> None:
     run_state_machine_as_test(
         some,
         settings=settings(
-            max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=5, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -8,12 +8,13 @@ its public interface (CPL, error code, the never cleared old_exception, one inst
 
 import ctypes
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import capstone
 import unicorn
 from unicorn import unicorn_const, x86_const
 
+from pvtrace.engine._core import Core
 from pvtrace.engine.intercepts import ONE_BYTE, TWO_BYTE
 from pvtrace.engine.unicorn_cpu import UnicornCpu
 from pvtrace.model.exits import Arrived, Exit, Fault
@@ -90,7 +91,7 @@ class _Recogniser(UnicornCpu):
                 found = oracle.segment(register)
                 return found.selector, found.base, found.limit, found.attributes
 
-        self._core = Look()
+        self._core = cast("Core", Look())
 
     def recognise(self) -> Exit:
         return self._recognise()
@@ -159,7 +160,7 @@ class OracleCpu:
         return found
 
     def _linear_eip(self) -> int:
-        return (self.eip + self.env.segs[1].base) & MASK
+        return int((self.eip + self.env.segs[1].base) & MASK)
 
     def _fetch(self) -> bytes:
         """What can be fetched at EIP, at most 15 bytes, without marking a page."""
@@ -245,7 +246,7 @@ class OracleCpu:
 
     @property
     def eip(self) -> int:
-        return self.env.eip & MASK
+        return int(self.env.eip & MASK)
 
     @eip.setter
     def eip(self, value: int) -> None:
@@ -254,7 +255,7 @@ class OracleCpu:
 
     @property
     def eflags(self) -> int:
-        return self.uc.reg_read(x86_const.UC_X86_REG_EFLAGS)
+        return int(self.uc.reg_read(x86_const.UC_X86_REG_EFLAGS))
 
     @eflags.setter
     def eflags(self, value: int) -> None:
@@ -263,7 +264,7 @@ class OracleCpu:
 
     @property
     def cpl(self) -> int:
-        return self.env.hflags & _CPL
+        return int(self.env.hflags & _CPL)
 
     @property
     def shadowed(self) -> bool:
@@ -279,7 +280,7 @@ class OracleCpu:
         self.env.efer = self.env.efer & ~0x800 | (0x800 if value else 0)
 
     def gpr(self, register: int) -> int:
-        return self.env.regs[register] & MASK
+        return int(self.env.regs[register] & MASK)
 
     def set_gpr(self, register: int, value: int) -> None:
         self.env.regs[register] = value

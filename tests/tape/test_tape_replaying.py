@@ -1,7 +1,8 @@
 """A replay gets exactly what a recording got, at the same questions, and notices the first difference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,10 +31,10 @@ class Memory:
     def event(self, event: Event) -> None:
         self.kept_events.append(event)
 
-    def inputs(self, since: int = 0):
+    def inputs(self, since: int = 0) -> Iterator[Input]:
         return iter(self.kept_inputs[since:])
 
-    def events(self, since: int = 0):
+    def events(self, since: int = 0) -> Iterator[Event]:
         return iter(self.kept_events[since:])
 
 
@@ -177,7 +178,7 @@ def test_events_at_different_steps() -> None:
     [{"step": Step(6)}, {"kind": Kind.STOP}, {"pc": 1}, {"flags": 0}, {"args": ("other",)}, {"cause": 0}],
     ids=lambda change: next(iter(change)),
 )
-def test_every_part_of_an_event_counts(change: dict[str, object]) -> None:
+def test_every_part_of_an_event_counts(change: dict[str, Any]) -> None:
     tape = ReplayingTape(Memory([], [note(5)]), words=lambda _: "the same words")
     with pytest.raises(Diverged) as caught:
         tape.saw(note(5)._replace(**change))

@@ -1,13 +1,6 @@
 """Every call of both generations does what its row says, and changes its results alone."""
 
 import pytest
-from vmi_cases import CASES, Case, generations, guest
-from vmi_flat import (
-    DATA,
-    KERNEL_CS,
-    SITE,
-    STACK,
-)
 
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.vmi import apic, init, table, transitions
@@ -24,6 +17,13 @@ from pvtrace.x86.effects import (
 )
 from pvtrace.x86.exceptions import PF
 from rom.abi import CALLS, Generation, Place, by_name
+from tests.vmi.vmi_cases import CASES, Case, generations, guest
+from tests.vmi.vmi_flat import (
+    DATA,
+    KERNEL_CS,
+    SITE,
+    STACK,
+)
 
 ELSEWHERE = {*init.HANDLERS, *transitions.HANDLERS, *apic.UNSUPPORTED, "INVD"}
 """Tested by themselves, here or in a file of their own."""

@@ -1,7 +1,6 @@
 """The register contract: what a call may not change, and that the check of it sees what breaks it."""
 
 import pytest
-from vmi_cases import CASES, Case, guest
 
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.vmi.effects import transfers_control
@@ -9,6 +8,7 @@ from pvtrace.vmi.table import breaks_contract
 from pvtrace.x86.descriptors import null_segment
 from pvtrace.x86.effects import SetGpr, SetSegment
 from rom.abi import CALLS, CallInfo, Family, Generation, Place, by_name
+from tests.vmi.vmi_cases import CASES, Case, guest
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

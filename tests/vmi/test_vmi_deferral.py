@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from vmi_flat import DATA, Guest, paravirtual
 
 from pvtrace.vmi.call import Call
 from pvtrace.vmi.deferral import LAZY_CPU, LAZY_MMU, Queue, held, may_wait, of_queues, queue, released, resumed
@@ -12,6 +11,7 @@ from pvtrace.vmi.table import lost, perform_held
 from pvtrace.x86.effects import Note, WriteMemory
 from pvtrace.x86.latitude import Latitude
 from rom.abi import Generation, Place, by_name
+from tests.vmi.vmi_flat import DATA, Guest, paravirtual
 
 VA = 0x12345000
 KIND, HARSH = Latitude(), Latitude(defer=True)
@@ -23,9 +23,9 @@ def call(name: str, generation: Generation = Generation.V3, **operands: int) -> 
     assert number is not None
     places = {operand.name: operand.place for operand in info.arguments}
     words = {places[operand]: value for operand, value in operands.items()}
-    registers = [words.get(place, 0) for place in (Place.EAX, Place.EDX, Place.ECX)]
+    eax, edx, ecx = (words.get(place, 0) for place in (Place.EAX, Place.EDX, Place.ECX))
     stack = (words.get(Place.STACK1, 0), words.get(Place.STACK2, 0))
-    return Call(generation, number, info, *registers, stack, 0x8000, 0x8005, 0x9000)
+    return Call(generation, number, info, eax, edx, ecx, stack, 0x8000, 0x8005, 0x9000)
 
 
 def guest(lazy: int = 0, latitude: Latitude = HARSH) -> Guest:

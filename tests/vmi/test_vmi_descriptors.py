@@ -6,7 +6,14 @@ from struct import pack, unpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vmi_flat import (
+
+from pvtrace.model.registers import Gpr, Seg, TableRegister
+from pvtrace.model.stops import Why
+from pvtrace.x86 import descriptors as d
+from pvtrace.x86.effects import End, Raise, SetEip, SetGpr, SetSegment, WriteMemory
+from pvtrace.x86.exceptions import GP, NP
+from rom.abi import Generation
+from tests.vmi.vmi_flat import (
     DATA,
     GDT,
     HOLE,
@@ -27,13 +34,6 @@ from vmi_flat import (
     paravirtual,
     system_entry,
 )
-
-from pvtrace.model.registers import Gpr, Seg, TableRegister
-from pvtrace.model.stops import Why
-from pvtrace.x86 import descriptors as d
-from pvtrace.x86.effects import End, Raise, SetEip, SetGpr, SetSegment, WriteMemory
-from pvtrace.x86.exceptions import GP, NP
-from rom.abi import Generation
 
 NULL = d.null_segment()
 words = st.integers(0, 0xFFFFFFFF)

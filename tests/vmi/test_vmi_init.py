@@ -7,7 +7,17 @@ from struct import pack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vmi_flat import (
+
+from pvtrace.model.registers import Gpr, Seg, Segment, TableRegister
+from pvtrace.vmi import apic
+from pvtrace.vmi.effects import SetVmi
+from pvtrace.vmi.init import Relocation
+from pvtrace.x86 import descriptors as d
+from pvtrace.x86 import eflags
+from pvtrace.x86.effects import SetGpr, WriteMemory
+from rom.abi import GET_RELOCATION_3, INIT_3, Generation, by_name, calls
+from rom.layout import entry_offset
+from tests.vmi.vmi_flat import (
     DATA,
     GDT,
     HOLE,
@@ -27,16 +37,6 @@ from vmi_flat import (
     data,
     paravirtual,
 )
-
-from pvtrace.model.registers import Gpr, Seg, Segment, TableRegister
-from pvtrace.vmi import apic
-from pvtrace.vmi.effects import SetVmi
-from pvtrace.vmi.init import Relocation
-from pvtrace.x86 import descriptors as d
-from pvtrace.x86 import eflags
-from pvtrace.x86.effects import SetGpr, WriteMemory
-from rom.abi import GET_RELOCATION_3, INIT_3, Generation, by_name, calls
-from rom.layout import entry_offset
 
 FAILED = 0xFFFFFFFF
 BOTH = pytest.mark.parametrize("generation", list(Generation))

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vmi_cases import guest
-from vmi_flat import SITE, STACK, Guest
 
 from pvtrace.model.registers import Gpr
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.x86.effects import Raise, SetEip, SetGpr
 from pvtrace.x86.privileged import execute
+from tests.vmi.vmi_cases import guest
+from tests.vmi.vmi_flat import SITE, STACK, Guest
 
 INSTRUCTIONS = {
     "CPUID": "0fa2",

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from vmi_flat import DATA, STACK, Guest, paravirtual
 
 from pvtrace.vmi.page_types import entry_changed, root_loaded
 from pvtrace.x86.effects import Note
+from tests.vmi.vmi_flat import DATA, STACK, Guest, paravirtual
 
 FRAME = DATA >> 12
 PD, PT = 2, 1

@@ -3,14 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from vmi_cases import generations, guest
-from vmi_flat import (
-    HOLE,
-    KERNEL_DS,
-    SITE,
-    STACK,
-    Guest,
-)
 
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.model.stops import Why
@@ -27,6 +19,14 @@ from pvtrace.x86.effects import (
 )
 from pvtrace.x86.exceptions import GP, PF
 from rom.abi import CALLS, CallInfo, Generation
+from tests.vmi.vmi_cases import generations, guest
+from tests.vmi.vmi_flat import (
+    HOLE,
+    KERNEL_DS,
+    SITE,
+    STACK,
+    Guest,
+)
 
 SERVED = [info for info in CALLS if info.name not in apic.UNSUPPORTED]
 OTHERS = [info for info in SERVED if info.name not in table.BEFORE_INIT]

@@ -12,7 +12,9 @@ HZ = 1_000_000  # a tick is a microsecond
 windows = st.tuples(st.integers(0, 10**10), st.integers(1, 10**9)).map(lambda pair: (pair[0], sum(pair)))
 regular = st.tuples(st.integers(1, 10**9), st.integers(1, 10**9)).map(lambda pair: (pair[0], sum(pair)))
 schedules = st.builds(
-    lambda often, once: Steal(*often, tuple(sorted(once))), st.just((0, 0)) | regular, st.lists(windows, max_size=3)
+    lambda often, once: Steal(often[0], often[1], tuple(sorted(once))),
+    st.just((0, 0)) | regular,
+    st.lists(windows, max_size=3),
 )
 
 

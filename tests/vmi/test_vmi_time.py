@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vmi_flat import HZ, Guest, paravirtual
 
 from pvtrace.vmi.state import Alarm, VmiState
 from pvtrace.vmi.time import Counter, Fired, Wiring, counter, due, fire
+from tests.vmi.vmi_flat import HZ, Guest, paravirtual
 
 START = 1000
 MS = HZ // 1000

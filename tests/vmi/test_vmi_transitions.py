@@ -6,7 +6,17 @@ from struct import pack, unpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vmi_flat import (
+
+from pvtrace.model.registers import Gpr, Seg
+from pvtrace.model.stops import Why
+from pvtrace.x86 import descriptors as d
+from pvtrace.x86 import eflags
+from pvtrace.x86.effects import End, Raise, SetEip, SetGpr
+from pvtrace.x86.exceptions import GP, NP, PF, SS
+from pvtrace.x86.latitude import Latitude
+from pvtrace.x86.results import Returned
+from rom.abi import Generation
+from tests.vmi.vmi_flat import (
     GDT,
     HOLE,
     KERNEL_CS,
@@ -22,16 +32,6 @@ from vmi_flat import (
     data,
     paravirtual,
 )
-
-from pvtrace.model.registers import Gpr, Seg
-from pvtrace.model.stops import Why
-from pvtrace.x86 import descriptors as d
-from pvtrace.x86 import eflags
-from pvtrace.x86.effects import End, Raise, SetEip, SetGpr
-from pvtrace.x86.exceptions import GP, NP, PF, SS
-from pvtrace.x86.latitude import Latitude
-from pvtrace.x86.results import Returned
-from rom.abi import Generation
 
 EIP, USER_ESP = 0x00123456, 0x0BFFF000
 ON = eflags.FIXED | eflags.IF

@@ -4,20 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from struct import pack
 
-from vmi_flat import (
-    DATA,
-    GDT,
-    HZ,
-    IDT,
-    LDT,
-    LDT_SELECTOR,
-    SPARE,
-    TSS,
-    TSS_SELECTOR,
-    Guest,
-    paravirtual,
-)
-
 from pvtrace.model.registers import Gpr, Seg, TableRegister
 from pvtrace.model.stops import Why
 from pvtrace.vmi.apic import AP_STATE_SIZE
@@ -45,6 +31,19 @@ from pvtrace.x86.effects import (
     WritePort,
 )
 from rom.abi import Generation, by_name
+from tests.vmi.vmi_flat import (
+    DATA,
+    GDT,
+    HZ,
+    IDT,
+    LDT,
+    LDT_SELECTOR,
+    SPARE,
+    TSS,
+    TSS_SELECTOR,
+    Guest,
+    paravirtual,
+)
 
 V3, V13 = Generation.V3, Generation.V13
 TICKS = 5000
@@ -333,6 +332,12 @@ MMU_CASES = [
 AP_STATE = bytes(range(AP_STATE_SIZE))
 NEVER_STARTS = "a state for the processor with APIC id 3 was recorded; there is one processor, and it never starts"
 
+
+def with_ap_states(g: Guest) -> None:
+    g.memory[DATA : DATA + AP_STATE_SIZE] = AP_STATE
+    g.vmi = replace(g.vmi, ap_states=((1, "aa"), (3, "bb")))
+
+
 APIC_CASES = [
     Case("APICRead", {"register": 0x320}, (ReadApic(0x320),), V3),
     Case("APICRead", {"register": 0xFFF0B320}, (ReadApic(0x320),), V13),
@@ -342,10 +347,7 @@ APIC_CASES = [
         "SetInitialAPState",
         {"state_pointer": DATA, "apic_id": 3},
         lambda g: (SetVmi(replace(g.vmi, ap_states=((1, "aa"), (3, AP_STATE.hex())))), Note(NEVER_STARTS)),
-        prepare=lambda g: (
-            g.memory.__setitem__(slice(DATA, DATA + AP_STATE_SIZE), AP_STATE),
-            setattr(g, "vmi", replace(g.vmi, ap_states=((1, "aa"), (3, "bb")))),
-        ),
+        prepare=with_ap_states,
     ),
     Case(
         "SetInitialAPState",

@@ -1,9 +1,20 @@
 """Entering handlers: frames, rings, error codes and refusals, natively and paravirtually; and back again by IRET."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from flat_view import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvtrace.model.registers import Seg, Segment, TableRegister
+from pvtrace.model.stops import Why
+from pvtrace.x86 import eflags
+from pvtrace.x86.delivery import Delivered, Entry, Refused, TaskGate, deliver, software_interrupt
+from pvtrace.x86.effects import End, Raise
+from pvtrace.x86.latitude import Latitude
+from pvtrace.x86.privileged import execute
+from tests.x86.flat_view import (
     CODE,
     CODE16,
     CONFORMING,
@@ -20,23 +31,13 @@ from flat_view import (
     at_ring,
     v8086,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from pvtrace.model.registers import Seg, Segment, TableRegister
-from pvtrace.model.stops import Why
-from pvtrace.x86 import eflags
-from pvtrace.x86.delivery import Delivered, Entry, Refused, TaskGate, deliver, software_interrupt
-from pvtrace.x86.effects import End, Raise
-from pvtrace.x86.latitude import Latitude
-from pvtrace.x86.privileged import execute
 
 HANDLER = 0x6000
 KERNEL_STACK = 0xC000
 EXCEPTION, INTERRUPT, SOFTWARE = Entry.EXCEPTION, Entry.INTERRUPT, Entry.SOFTWARE
 
 
-def ready(view: FlatView, vector: int = 14, **gate: object) -> FlatView:
+def ready(view: FlatView, vector: int = 14, **gate: Any) -> FlatView:
     view.gate(vector, gate.pop("selector", KERNEL_CS), HANDLER, **gate)
     view.put(TSS + 4, KERNEL_STACK)
     view.put(TSS + 8, KERNEL_SS)

@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-from flat_view import STACK, FlatView, at_ring, v8086
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from pvtrace.x86 import eflags
 from pvtrace.x86.effects import Note, Raise, SetSystem
 from pvtrace.x86.privileged import execute
 from pvtrace.x86.results import Result
+from tests.x86.flat_view import STACK, FlatView, at_ring, v8086
 
 CLI, STI, PUSHFD, POPFD, PUSHFW, POPFW = b"\xfa", b"\xfb", b"\x9c", b"\x9d", b"\x66\x9c", b"\x66\x9d"
 STATES = list(itertools.product((0, 1, 3), (0, 1, 2, 3), (False, True)))
@@ -213,4 +213,6 @@ def test_stack_limits() -> None:
     view.segments[2] = type(stack)(stack.selector, 0, STACK - 5, stack.attributes)
     assert execute(view, PUSHFD).effects == (Raise(12, 0),)
     assert execute(view, POPFD).effects == (Raise(12, 0),)
-    assert execute(view, POPFD).attempt.outcome is Outcome.FAULTED
+    attempt = execute(view, POPFD).attempt
+    assert attempt is not None
+    assert attempt.outcome is Outcome.FAULTED

@@ -3,7 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from flat_view import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvtrace.model.registers import Gpr, Seg, TableRegister
+from pvtrace.model.stops import Why
+from pvtrace.x86.descriptors import NO_HOLE, deprivileged, fetch, segment_from_descriptor
+from pvtrace.x86.effects import End, SetSegment
+from pvtrace.x86.guest_tables import table_images
+from pvtrace.x86.privileged import execute
+from tests.x86.flat_view import (
     GDT,
     KERNEL_CS,
     KERNEL_SS,
@@ -16,15 +25,6 @@ from flat_view import (
     at_ring,
     segment,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from pvtrace.model.registers import Gpr, Seg, TableRegister
-from pvtrace.model.stops import Why
-from pvtrace.x86.descriptors import NO_HOLE, deprivileged, fetch, segment_from_descriptor
-from pvtrace.x86.effects import End, SetSegment
-from pvtrace.x86.guest_tables import table_images
-from pvtrace.x86.privileged import execute
 
 HOLE = 0xFC000000
 LGDT, LLDT_AX, LTR_AX = b"\x0f\x01\x10", b"\x0f\x00\xd0", b"\x0f\x00\xd8"

@@ -6,13 +6,13 @@ with IOPL 0 it is exactly the hardware under a paravirtual guest.
 
 import pytest
 import unicorn as uc
-from flat_view import CODE, GDT, GDT_ENTRIES, RINGS, STACK, at_ring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unicorn import x86_const as x86
 
 from pvtrace.x86 import eflags
 from pvtrace.x86.privileged import execute
+from tests.x86.flat_view import CODE, GDT, GDT_ENTRIES, RINGS, STACK, at_ring
 
 USER_STACK = 0x9000
 SAFE = eflags.DEFINED & ~(eflags.VM | eflags.TF | eflags.RF | eflags.NT | eflags.VIF | eflags.VIP)

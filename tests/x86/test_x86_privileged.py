@@ -3,19 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from flat_view import (
-    GDT,
-    GDT_ENTRIES,
-    KERNEL_CS,
-    LDT,
-    LDT_SELECTOR,
-    STACK,
-    TSS,
-    TSS_SELECTOR,
-    USER_CS,
-    FlatView,
-    at_ring,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +26,19 @@ from pvtrace.x86.machine_specific import read_msr
 from pvtrace.x86.ports import port_read, port_write
 from pvtrace.x86.privileged import HANDLERS, execute
 from pvtrace.x86.results import Result
+from tests.x86.flat_view import (
+    GDT,
+    GDT_ENTRIES,
+    KERNEL_CS,
+    LDT,
+    LDT_SELECTOR,
+    STACK,
+    TSS,
+    TSS_SELECTOR,
+    USER_CS,
+    FlatView,
+    at_ring,
+)
 
 PRIVILEGED = {
     "mov eax, cr0": "0f20c0",

@@ -3,7 +3,17 @@
 from struct import pack, unpack_from
 
 import pytest
-from flat_view import (
+
+from pvtrace.model.registers import Seg
+from pvtrace.model.stops import Why
+from pvtrace.x86 import eflags
+from pvtrace.x86.descriptors import SegmentFault
+from pvtrace.x86.effects import Effects, End, Native, Raise, WriteMemory
+from pvtrace.x86.exceptions import GP, NP, SS, TS
+from pvtrace.x86.privileged import execute
+from pvtrace.x86.task_switch import By, Switched, switch
+from pvtrace.x86.view import PageFault
+from tests.x86.flat_view import (
     CODE,
     GDT,
     KERNEL_CS,
@@ -18,16 +28,6 @@ from flat_view import (
     FlatView,
     at_ring,
 )
-
-from pvtrace.model.registers import Seg
-from pvtrace.model.stops import Why
-from pvtrace.x86 import eflags
-from pvtrace.x86.descriptors import SegmentFault
-from pvtrace.x86.effects import Effects, End, Native, Raise, WriteMemory
-from pvtrace.x86.exceptions import GP, NP, SS, TS
-from pvtrace.x86.privileged import execute
-from pvtrace.x86.task_switch import By, Switched, switch
-from pvtrace.x86.view import PageFault
 
 OTHER, OTHER_TSS = 0x60, 0x7000
 GATE = 0x68
