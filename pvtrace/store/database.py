@@ -161,27 +161,38 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         raise InputError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     if head != _MAGIC:
         raise TraceError(f"{path} is empty" if not head else f"{path} is not a trace of pvtrace")
-    _repair(path)
+    if path.with_name(path.name + "-journal").exists():
+        _recover(path)
     with reading(path):
-        connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=_LOCK_WAIT, isolation_level=None
-        )
         try:
-            _check(connection, path, size)
-        except BaseException:
-            connection.close()
-            raise
+            return _open_and_check(path, size)
+        except sqlite3.OperationalError as error:
+            # A recorder that was killed may leave work that only a writer can do, and a reader may not.
+            if "readonly" not in str(error) and "unable to open" not in str(error):
+                raise
+        _recover(path)
+        return _open_and_check(path, size)
+
+
+def _open_and_check(path: Path, size: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=_LOCK_WAIT, isolation_level=None
+    )
+    try:
+        _check(connection, path, size)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def _repair(path: Path) -> None:
-    """Finish what a recorder left that was killed while it ended WAL mode: only who may write can roll it back."""
-    if path.with_name(path.name + "-journal").exists():
-        with (
-            contextlib.suppress(sqlite3.Error),
-            contextlib.closing(sqlite3.connect(path, timeout=_LOCK_WAIT)) as writer,
-        ):
-            writer.execute("PRAGMA user_version").fetchone()
+def _recover(path: Path) -> None:
+    """Finish what a recorder left that was killed in the middle: roll a change back, or find the end of its log."""
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(path, timeout=_LOCK_WAIT)) as writer,
+    ):
+        writer.execute("PRAGMA user_version").fetchone()
 
 
 def _check(connection: sqlite3.Connection, path: Path, size: int) -> None:
