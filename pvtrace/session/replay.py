@@ -101,7 +101,7 @@ class _Replay:
         except Diverged as first:
             if self._unlike is None:
                 raise
-            already = f"{first.got}; {self._unlike.wanted} was different at step {self._unlike.step} already"
+            already = f"{first.got} (the checkpoint at step {self._unlike.step} differs already)"
             raise Diverged(first.step, first.wanted, already, first.where) from None
         if self._unlike is not None:
             raise self._unlike

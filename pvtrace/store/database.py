@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -102,17 +101,18 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite:
     It appears under its name only when it is whole, so that a trace that exists can be opened. Raises InputError if it
     cannot be written or, without `overwrite`, if there is such a file.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"cannot write {path}: it is not a regular file")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        claim = os.open(path, os.O_CREAT | os.O_WRONLY | (0 if overwrite else os.O_EXCL), 0o666)
-        mode = stat.S_IMODE(os.fstat(claim).st_mode)
-        os.close(claim)
         try:
             _draft(draft, fill)
-            draft.chmod(mode)
-            for old in _beside(path):
-                old.unlink(missing_ok=True)
-            draft.replace(path)
+            if overwrite:
+                for old in _beside(path):
+                    old.unlink(missing_ok=True)
+                draft.replace(path)
+            else:
+                _name(draft, path)
         finally:
             for old in (draft, *_beside(draft)):
                 old.unlink(missing_ok=True)
@@ -125,6 +125,18 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # a power failure may cost the last second, never the trace
     return connection
+
+
+def _name(draft: Path, path: Path) -> None:
+    """Give the draft its name; FileExistsError if that is taken."""
+    if not path.exists():
+        for old in _beside(path):
+            old.unlink(missing_ok=True)
+    try:
+        os.link(draft, path)
+    except PermissionError:  # a file system without hard links: claim the name first
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        draft.replace(path)
 
 
 def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
