@@ -140,7 +140,7 @@ def _name(draft: Path, path: Path) -> None:
 
 
 def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
-    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))  # OSError says what is wrong with the place
     with writing(path), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(script("schema.sql") + script("views.sql"))
