@@ -1,4 +1,4 @@
-"""Types of the C core; see _core.c."""
+"""Types of the C core; see _core.c and python_core.h."""
 
 from collections.abc import Sequence
 from typing import Final

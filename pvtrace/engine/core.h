@@ -3,7 +3,8 @@
  *   mmu.c      the guest's page tables, walked when Unicorn's TLB misses
  *   block.c    what a translated block holds
  *   counter.c  the block callback, the exact step counter, the run loop
- *   _core.c    the Python type
+ *
+ * The Python type around it is told in python_core.h.
  *
  * It knows x86 paging and counting. It knows no VMI call, no device, no event. */
 #ifndef PVTRACE_CORE_H
@@ -11,7 +12,7 @@
 
 #include "unicorn_abi.h"
 
-enum { PAGE = 4096, LONGEST_INSTRUCTION = 15 };
+enum { PAGE = 4096, LONGEST_INSTRUCTION = 15, POOL = 1 << 18 /* records of blocks */ };
 
 /* What is known of a frame of guest memory. All but F_DIRTY and F_ROM are caches of what Unicorn holds. */
 enum {
@@ -110,7 +111,7 @@ struct core {
     uint32_t nwatches;
     struct touch touch;
 
-    struct block *pool;
+    struct block *pool; /* POOL of them */
     uint32_t pool_used;
     uint64_t code_size; /* of Unicorn's buffer for translated code */
     uint8_t *code_start; /* lowest address seen there */

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { SLICE = (1 << 30) - 1, POOL = 1 << 18, POOL_SPARE = 256 };
+enum { SLICE = (1 << 30) - 1, POOL_SPARE = 256 };
 
 /* The callback's own state, in fixed places: it runs at every block. */
 static int64_t budget;

@@ -90,6 +90,8 @@ const char *unicorn_check(uc_engine *engine)
         what = "debug registers";
     else if (*(int32_t *)field(env, ENV_OLD_EXCEPTION) != -1)
         what = "old_exception";
+    else if (*field(env, ENV_FP_STATUS + STATUS_PRECISION) != 80)
+        what = "FPU status";
     for (int mode = 0; !what && mode < MMU_MODES; mode++)
         if (*(uint64_t *)field(cpu, CPU_TLB_FAST + (size_t)mode * TLB_FAST_SIZE) != TLB_INITIAL_MASK)
             what = "TLB";

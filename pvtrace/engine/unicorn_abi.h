@@ -66,11 +66,19 @@ enum {
 };
 #define ENV_EFER 592           /* uint64_t */
 #define ENV_KEPT_START 600     /* start_init_save: FPU, SSE and MSRs as far as INIT resets them */
+#define ENV_FPSTT 604          /* uint32_t: which of the eight registers ST0 is */
+#define ENV_FP_STATUS 776      /* float_status of the FPU, of 3DNow, of SSE: */
+#define ENV_MMX_STATUS 800
+#define ENV_SSE_STATUS 808
+#define STATUS_ROUNDING 1      /* uint8_t: MOST_ROUNDING or less */
+#define STATUS_PRECISION 3     /* uint8_t: 80 in a fresh engine's ENV_FP_STATUS */
 #define ENV_KEPT_END 5328      /* end_init_save */
 #define ENV_ERROR_CODE 5384    /* int */
 #define ENV_EXCEPTION_IS_INT 5388 /* int */
 #define ENV_DR 5400            /* uint64_t[8] */
 #define ENV_OLD_EXCEPTION 5496 /* int */
+
+enum { MOST_ROUNDING = 3 };     /* RC of the control words */
 
 /* ---- CPUState */
 #define CPU_CFLAGS_NEXT_TB 0x18 /* uint32_t; -1 = none */
