@@ -302,8 +302,11 @@ static enum exit_code refused(struct core *c)
     case REFUSED_WATCH:
         return watched(c, r, address, eip);
     case REFUSED_MMIO:
-        if (r.access == UC_MEM_FETCH) /* the bus gives FF FF where nothing is, which is no instruction */
+        if (r.access == UC_MEM_FETCH) { /* the bus gives FF FF where nothing is, which is no instruction */
+            struct walk w;
+            mmu_walk(c, r.page, FETCH, (c->env->hflags & HF_CPL) == 3, WALK_MARK, &w);
             return fault(c, 6, false, 0, 0);
+        }
         c->address = address;
         c->physical = r.physical | (address & 0xfff);
         return EXIT_MMIO;

@@ -209,8 +209,11 @@ class OracleCpu:
         self._settle_flags(flags)
         try:
             self.uc.emu_start(start, 0)
-        except unicorn.UcError:
-            return NoMemory()
+        except unicorn.UcError as error:
+            if error.errno != unicorn_const.UC_ERR_FETCH_UNMAPPED:
+                return NoMemory()
+            self._steps += 1  # nothing answers with FF FF, which is no instruction; or it is what follows a jump
+            return Fault(6, None, None) if self.eip == start else None
         self._steps += 1
         if self._fault is None or (self._fault[0] != _TRAP and self.eip != start):
             return None  # a fault elsewhere is that of fetching what follows an indirect jump: not begun yet
