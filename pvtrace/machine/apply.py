@@ -107,10 +107,13 @@ def _set_flags(machine: "Machine", image: int, mask: int) -> None:
     system, cpu = machine.system, machine.cpu
     if mask & _VIRTUAL:
         guest = (eflags.guest_flags(cpu.eflags, system) & ~mask) | (image & mask)
-        machine.system = replace(system, vif=bool(guest & eflags.IF), viopl=eflags.iopl(guest))
+        vif, viopl = bool(guest & eflags.IF), eflags.iopl(guest)
+        if vif is not system.vif or viopl != system.viopl:
+            machine.system = replace(system, vif=vif, viopl=viopl)
     if system.paravirtual:
         mask &= ~_VIRTUAL
-    cpu.eflags = (cpu.eflags & ~mask) | (image & mask)
+    if mask:
+        cpu.eflags = (cpu.eflags & ~mask) | (image & mask)
 
 
 def set_system(machine: "Machine", system: System) -> None:

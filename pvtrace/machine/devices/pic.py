@@ -64,7 +64,10 @@ class Chip:
 
     def request(self) -> int | None:
         """The input that drives INT now; None: INT is low."""
-        irq = self.first(self.irr & ~self.imr)
+        waiting = self.irr & ~self.imr
+        if not waiting:  # asked at every exit of the CPU, and nearly always so
+            return None
+        irq = self.first(waiting)
         return irq if irq is not None and self.admits(irq) else None
 
     def drive(self, irq: int, level: bool) -> None:
