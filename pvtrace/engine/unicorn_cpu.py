@@ -26,9 +26,9 @@ from pvtrace.model.exits import (
     Watchpoint,
 )
 from pvtrace.model.registers import Gpr, Registers, Seg, Segment, TableRegister
+from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
 
-PAGE: Final = 4096
 _LDTR, _TR, _GDTR, _IDTR = 6, 7, 8, 9
 _DB: Final = 1
 _OF: Final = 1 << 11

@@ -12,8 +12,9 @@ from pvtrace.model.registers import Gpr, Seg
 from pvtrace.vmi.call import Call, page_fault
 from pvtrace.vmi.effects import VmiEffects, transfers_control
 from pvtrace.vmi.table import breaks_contract, perform
+from pvtrace.x86.delivery import as_exception
 from pvtrace.x86.effects import End, HaltCpu, Raise
-from pvtrace.x86.exceptions import PF, UD
+from pvtrace.x86.exceptions import UD
 from pvtrace.x86.results import Returned
 from pvtrace.x86.view import PageFault
 from rom.abi import CallInfo, Generation, Place, by_number, unified
@@ -71,7 +72,7 @@ def hypercall(machine: "Machine", exit_: Hypercall) -> None:
     try:
         words = cpu.read(esp, 4 + 4 * entered.stack_words, cpu.cpl == 3)
     except PageFault as refused:
-        entry.exception(machine, Raise(PF, refused.error, refused.address))
+        entry.exception(machine, as_exception(refused))
         return
     return_eip, first, second = (int.from_bytes(words[at : at + 4], "little") for at in (0, 4, 8))
     call = Call(

@@ -46,7 +46,7 @@ def software(machine: "Machine", exit_: SoftInt) -> None:
     try:
         outcome = delivery.software_interrupt(machine.view, exit_.vector, exit_.length)
     except PageFault as refused:
-        outcome = Refused(Raise(PF, refused.error, refused.address))
+        outcome = Refused(delivery.as_exception(refused))
     cause = _enter(machine, outcome, exit_.vector, Raise(exit_.vector), Entry.SOFTWARE, None)
     if cause is not None:
         exception(machine, cause)
@@ -122,7 +122,7 @@ def _deliver(machine: "Machine", raised: Raise, entry: Entry) -> Delivery:
             return_eip=machine.cpu.eip,
         )
     except PageFault as refused:
-        return Refused(Raise(PF, refused.error, refused.address))
+        return Refused(delivery.as_exception(refused))
 
 
 def _enter(
@@ -147,7 +147,7 @@ def _enter(
             try:
                 apply(machine, outcome.effects)
             except PageFault as refused:
-                return Raise(PF, refused.error, refused.address)
+                return delivery.as_exception(refused)
             _log(machine, outcome, vector, raised, entry, cause, irq)
             machine.journal.transitions(
                 before, machine.system, outcome.return_eip, How.DELIVERY, machine.journal.count - 1
@@ -179,7 +179,7 @@ def _enter_task(
     except SegmentFault as refused:
         return Raise(refused.vector, refused.error)
     except PageFault as refused:
-        return Raise(PF, refused.error, refused.address)
+        return delivery.as_exception(refused)
     done = Delivered((), to.saved, to.cs, to.eip, to.ss, to.esp, SystemType.TASK_GATE, cs, eip)
     _log(machine, done, vector, raised, entry, cause, irq)
     machine.journal.transitions(before, machine.system, eip, How.TASK_SWITCH, machine.journal.count - 1)

@@ -9,8 +9,8 @@ from pvtrace.model.events import Attempt, How, Kind
 from pvtrace.model.exits import Fault, PortRead, PortWrite
 from pvtrace.model.stops import Why
 from pvtrace.x86 import eflags, ports, privileged
+from pvtrace.x86.delivery import as_exception
 from pvtrace.x86.effects import End, HaltCpu, Native, Raise
-from pvtrace.x86.exceptions import PF
 from pvtrace.x86.results import FlagAttempt, Result
 from pvtrace.x86.view import PageFault
 
@@ -37,7 +37,7 @@ def sensitive(machine: "Machine", code: bytes) -> None:
     try:
         result = privileged.execute(machine.view, code)
     except PageFault as refused:
-        entry.exception(machine, Raise(PF, refused.error, refused.address))
+        entry.exception(machine, as_exception(refused))
         return
     _perform(machine, result, pc)
 
@@ -51,7 +51,7 @@ def port(machine: "Machine", exit_: PortRead | PortWrite) -> None:
         else:
             result = ports.port_write(machine.view, exit_)
     except PageFault as refused:
-        entry.exception(machine, Raise(PF, refused.error, refused.address))
+        entry.exception(machine, as_exception(refused))
         return
     _perform(machine, result, pc)
 
@@ -63,7 +63,7 @@ def _perform(machine: "Machine", result: Result, pc: int) -> None:
     try:
         left = apply(machine, result.effects)
     except PageFault as refused:
-        entry.exception(machine, Raise(PF, refused.error, refused.address))
+        entry.exception(machine, as_exception(refused))
         return
     cause = _log(machine, result, pc, before)
     if result.faulted is None:

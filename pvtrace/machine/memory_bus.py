@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from pvtrace.machine.devices.device import Device, State
+from pvtrace.model.snapshot import PAGE
 
-PAGE: Final = 4096
 REMEMBERED: Final = 256
 """Pages without a device whose first use is told; what a guest touches beyond as many is not."""
 

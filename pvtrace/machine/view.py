@@ -1,17 +1,16 @@
 """The machine as handlers see it: a read-only View. It holds no state of its own."""
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from pvtrace.machine.clock import Clock
 from pvtrace.machine.cpu import Cpu
 from pvtrace.model.inputs import InputKind, Tape
 from pvtrace.model.registers import Segment, TableRegister
+from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
 from pvtrace.x86.latitude import Latitude
 from pvtrace.x86.state import System
 from pvtrace.x86.view import PageFault
-
-PAGE: Final = 4096
 
 
 class Viewed(Protocol):

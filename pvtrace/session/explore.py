@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvtrace.session import build
-from pvtrace.session.replay import lawful
+from pvtrace.session.stored import lawful, materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.tape.scripted import ScriptedTape
 from pvtrace.timeline.explorer import BUDGET, Explorer
@@ -32,9 +32,7 @@ def exploring(path: Path, budget: int = BUDGET) -> Iterator[Walk]:
     """
     with TraceReader(path) as trace:
         lawful(trace)
-        meta = trace.meta
-        given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
-        image = given.boot_image()
+        given, image = materials(trace)
         machine = build.machine(given, image, ScriptedTape())  # what its boot does is no news
         explorer = Explorer(machine, trace, budget)
         yield Walk(trace, explorer, Timeline(explorer), image.symbols)

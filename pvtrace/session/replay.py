@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pvtrace.engine import library
 from pvtrace.machine.machine import Machine
 from pvtrace.model.digest import digest
-from pvtrace.model.errors import Diverged, PvtraceError, TraceError
+from pvtrace.model.errors import Diverged
 from pvtrace.model.events import Event
+from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
 from pvtrace.session import build
 from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session.stored import lawful, materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import Checkpoint
 from pvtrace.tape.replaying import ReplayingTape, plain_words
@@ -25,7 +26,6 @@ SLICE: Final = 2_000_000
 
 PROGRESS_SECONDS: Final = 0.2
 LONGEST: Final = 15
-PAGE: Final = 4096
 ZEROS: Final = digest(bytes(PAGE))
 
 
@@ -58,28 +58,11 @@ def replay(path: Path, observer: Observer = NOBODY, words: Words = plain) -> Rep
         return _Replay(trace, observer, words).run()
 
 
-def lawful(trace: TraceReader) -> None:
-    """Raises TraceError unless this program can run the recording as it was."""
-    meta = trace.meta
-    here = (library.NAME, library.version())
-    there = (meta.engine, meta.engine_version)
-    if there != here:
-        raise TraceError(
-            f"{trace.path} was recorded with {there[0]} {there[1]} and can only be replayed with it; "
-            f"this is {here[0]} {here[1]}"
-        )
-
-
 class _Replay:
     def __init__(self, trace: TraceReader, observer: Observer, words: Words) -> None:
         lawful(trace)
         trace.verify()
-        meta = trace.meta
-        try:
-            given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
-            image = given.boot_image()
-        except PvtraceError as error:
-            raise TraceError(f"the machine that {trace.path} holds cannot be built: {error}") from None
+        given, image = materials(trace)
         self._trace = trace
         self._observer = observer
         self._symbols = image.symbols

@@ -5,7 +5,7 @@ from pvtrace.machine.machine import Machine
 from pvtrace.model.errors import UsageError
 from pvtrace.model.step import RESET, Step
 from pvtrace.session import build
-from pvtrace.session.replay import lawful
+from pvtrace.session.stored import lawful, materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.tape.replaying import ReplayingTape
 
@@ -20,9 +20,7 @@ def machine_at(trace: TraceReader, step: Step) -> Machine:
     last = trace.last()
     if not RESET <= step <= last:
         raise UsageError(f"{trace.path} goes from step 0 to step {last:,}, and {step:,} is not among them")
-    meta = trace.meta
-    given = build.given_from(trace.files, meta.ram, meta.hz, meta.clock, meta.settings)
-    image = given.boot_image()
+    given, image = materials(trace)
     checkpoint = trace.checkpoint_before(step)
     if checkpoint is None:
         machine = build.machine(given, image, ReplayingTape(trace))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pvtrace.model.digest import Mark
+from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
 
-PAGE: Final = 4096
 ENTRY: Final = 100
 """Bytes of an entry in a place's own table of pages, about."""
 

@@ -13,6 +13,7 @@ from pvtrace.model.stops import Why
 from pvtrace.vmi.call import Call, Handler, as_call, at_site
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
+from pvtrace.x86.delivery import as_exception
 from pvtrace.x86.descriptors import (
     KERNEL_RING,
     deprivileged,
@@ -27,7 +28,7 @@ from pvtrace.x86.descriptors import (
 )
 from pvtrace.x86.effects import Effect, End, Note, Raise, SetEip, SetFlags, SetGpr, SetSegment, SetSystem
 from pvtrace.x86.eflags import IF, UNPRIVILEGED, VM
-from pvtrace.x86.exceptions import GP, NP, PF, SS, mnemonic
+from pvtrace.x86.exceptions import GP, NP, SS, mnemonic
 from pvtrace.x86.fast_calls import SYSENTER_CS
 from pvtrace.x86.operands import MASK32, with_sp
 from pvtrace.x86.privileged import execute
@@ -47,7 +48,7 @@ def iret(call: Call, view: View, _state: VmiState) -> VmiEffects:
     try:
         effects = _iret(call, view)
     except PageFault as refused:
-        effects = (Raise(PF, refused.error, refused.address),)
+        effects = (as_exception(refused),)
     match effects:
         case (*_, Raise(vector, error, _)) if view.latitude.iret_fault:
             return (End(Why.TERMINATED, detail=_unfinished(call, vector, error)),)

@@ -28,10 +28,10 @@ from pvtrace.x86.effects import (
     SetSegment,
     WriteMemory,
 )
-from pvtrace.x86.exceptions import EXCEPTIONS, GP, NP, SS, TS, Type, mnemonic
+from pvtrace.x86.exceptions import EXCEPTIONS, GP, NP, PF, SS, TS, Type, mnemonic
 from pvtrace.x86.operands import MASK32, next_eip, push, with_sp, within
 from pvtrace.x86.tss import inner_stack
-from pvtrace.x86.view import View
+from pvtrace.x86.view import PageFault, View
 
 RESERVE: Final = 32
 """Bytes of stack that a paravirtual guest must have free below the frame (VMI, rules for trap handlers)."""
@@ -104,6 +104,11 @@ class _Event:
     @property
     def idt_error(self) -> int:
         return self.vector * 8 + _IDT_BIT + self.ext
+
+
+def as_exception(refused: PageFault) -> Raise:
+    """The exception that a refused access is to the guest."""
+    return Raise(PF, refused.error, refused.address)
 
 
 def deliver(

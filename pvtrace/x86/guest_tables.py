@@ -15,6 +15,7 @@ from struct import iter_unpack, pack, unpack
 from typing import Final
 
 from pvtrace.model.registers import Seg, Segment, TableRegister
+from pvtrace.model.snapshot import PAGE
 from pvtrace.model.stops import Why
 from pvtrace.x86.descriptors import (
     CODE,
@@ -38,7 +39,6 @@ from pvtrace.x86.operands import MASK32
 from pvtrace.x86.view import PageFault, View
 
 ENTRY: Final = 8
-PAGE: Final = 0x1000
 LDT: Final = 4
 """Selector bit TI: the descriptor is in the LDT."""
 

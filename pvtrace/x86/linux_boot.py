@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from pvtrace.model.errors import InputError
+from pvtrace.model.snapshot import PAGE
 from pvtrace.x86.elf import is_elf
 from pvtrace.x86.multiboot import MemoryRange
 
-PAGE: Final = 0x1000
 SECTOR: Final = 512
 HEADER_AT: Final = 0x1F1
 MAGIC_AT: Final = 0x202

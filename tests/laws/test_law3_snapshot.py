@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from pvtrace.engine.unicorn_cpu import PAGE, UnicornCpu
+from pvtrace.engine.unicorn_cpu import UnicornCpu
+from pvtrace.model.snapshot import PAGE
 from tests.laws.test_law1_split import LIMIT, NAMES, guest_and_machine, stepped
 from tests.oracle.guest import play, state
 

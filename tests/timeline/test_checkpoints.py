@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvtrace.model.digest import START
+from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
-from pvtrace.timeline.checkpoints import PAGE, Place, Places, thinned
+from pvtrace.timeline.checkpoints import Place, Places, thinned
 from pvtrace.timeline.explorer import waypoints
 
 

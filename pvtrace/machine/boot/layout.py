@@ -20,10 +20,10 @@ from typing import Final
 
 from pvtrace.machine import firmware as firmware_tables
 from pvtrace.model.errors import InputError, UsageError
+from pvtrace.model.snapshot import PAGE
 from pvtrace.x86.elf import ElfSegment
 from pvtrace.x86.multiboot import RESERVED, USABLE, MemoryRange
 
-PAGE: Final = 0x1000
 MIB: Final = 1 << 20
 RAM_LIMITS: Final = (2 * MIB, 3072 * MIB)
 """Smallest and largest memory; above the largest the PC keeps addresses for devices."""

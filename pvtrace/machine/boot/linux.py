@@ -21,6 +21,7 @@ from pvtrace.machine.boot.layout import (
 )
 from pvtrace.model.errors import InputError, UsageError
 from pvtrace.model.registers import Gpr
+from pvtrace.model.snapshot import PAGE
 from pvtrace.x86 import elf, linux_boot
 
 UNPACKED: Final = 4
@@ -79,10 +80,10 @@ def _tell(
     if len(line) > longest:
         raise UsageError(f"the command line has {len(line)} bytes, and {request.guest.name} takes {longest}")
     initrd = _place_initrd(request, taken, initrd_max, end)
-    at = room(taken, linux_boot.PAGE + len(line) + 1, [(INFORMATION, EBDA)])
+    at = room(taken, PAGE + len(line) + 1, [(INFORMATION, EBDA)])
     if at is None:
         raise InputError(f"{request.guest.name} leaves no room for its boot parameters in low memory")
-    command_line_at = at + linux_boot.PAGE
+    command_line_at = at + PAGE
     page = linux_boot.zero_page(
         header,
         load=load,
@@ -90,7 +91,7 @@ def _tell(
         initrd=initrd,
         memory=memory_map(request.ram_size),
     )
-    claim(taken, Placed(at, linux_boot.PAGE + len(line) + 1, "the boot parameters", page + line + b"\0"))
+    claim(taken, Placed(at, PAGE + len(line) + 1, "the boot parameters", page + line + b"\0"))
     return at
 
 

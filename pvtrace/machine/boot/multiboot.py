@@ -11,7 +11,6 @@ from pvtrace.machine.boot.layout import (
     EBDA,
     INFORMATION,
     MIB,
-    PAGE,
     Placed,
     claim,
     claim_segments,
@@ -21,6 +20,7 @@ from pvtrace.machine.boot.layout import (
 )
 from pvtrace.model.errors import InputError, UsageError
 from pvtrace.model.registers import Gpr
+from pvtrace.model.snapshot import PAGE
 from pvtrace.x86 import elf, elf_sections, multiboot, multiboot2
 from pvtrace.x86.elf_sections import Sections
 from pvtrace.x86.multiboot import Kernel, Module
