@@ -4,7 +4,7 @@ The loop is `run`. It cannot tell a recording from a replay; whatever differs is
 in apply.py, how handlers are entered in entry.py, what the guest waits for in waiting.py; this file only chooses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -77,6 +77,8 @@ class Machine:
         self.clock = Clock(hz=settings.hz)
         self.journal = Journal(cpu, tape)
         self.ended: Stop | None = None
+        self.witness: Callable[[Exit], None] | None = None
+        """Shown each exit before anything is done about it; it only looks, and is no part of the state."""
         self._pause: str | None = None
         self.horizon = RESET  # the step at which a timer or the tape may have something; `service` moves it
         self.view = MachineView(self)
@@ -127,6 +129,8 @@ class Machine:
             exit_ = cpu.run(limit)
             if isinstance(exit_, Breakpoint):
                 return Stop(cpu.steps, Why.BREAKPOINT)
+            if self.witness is not None:
+                self.witness(exit_)
             self.react(exit_)
         detail, self._pause = self._pause, None
         if self.ended is None and detail is not None:

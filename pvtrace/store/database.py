@@ -143,7 +143,7 @@ def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))  # OSError says what is wrong with the place
     with writing(path), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(script("schema.sql") + script("views.sql"))
+        connection.executescript(script("schema.sql") + script("views.sql") + script("findings.sql"))
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {GENERATION}")
         database = Database(connection)

@@ -94,18 +94,6 @@ CREATE TABLE ending (                    -- one row once the recording has ended
     digest BLOB                          -- that of the checkpoint at the end, if there is one
 ) STRICT;
 
-CREATE TABLE finding (                   -- differences from native hardware, as far as they were looked for
-    id          INTEGER PRIMARY KEY,
-    event       INTEGER REFERENCES event(seq),
-    step        INTEGER NOT NULL,
-    rule        TEXT    NOT NULL,
-    proven      INTEGER NOT NULL,        -- 0 potential, 1 proven
-    what        TEXT    NOT NULL,        -- eflags.if, cs, cr0, mem:c0101000 ...
-    native      ANY,
-    paravirtual ANY,
-    opened_by   INTEGER REFERENCES finding(id)   -- it follows from an earlier one
-) STRICT;
-
 CREATE TABLE bookmark (
     name TEXT PRIMARY KEY,
     step INTEGER NOT NULL,

@@ -106,8 +106,3 @@ WHERE m.kind = 51;
 CREATE VIEW outside AS                   -- what came from outside
 SELECT i.seq, i.step, k.name AS kind, i.value, CAST(i.bytes AS TEXT) AS text, hex(i.bytes) AS bytes
 FROM input i JOIN input_kind k ON k.id = i.kind;
-
-CREATE VIEW divergence AS
-SELECT f.id, f.step, m.address AS pc, m.place, f.rule, CASE f.proven WHEN 1 THEN 'proven' ELSE 'potential' END AS status,
-       f.what, f.native, f.paravirtual, f.opened_by, f.event
-FROM finding f LEFT JOIN moment m ON m.seq = f.event;
