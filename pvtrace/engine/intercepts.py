@@ -80,3 +80,27 @@ TWO_BYTE: Final = _table(
     }
 )
 """By the second opcode byte after 0Fh (SDM volume 2, table A-3)."""
+
+SEEN_ONE_BYTE: Final = _table(
+    {
+        0x06: EVERY,  # PUSH ES
+        0x0E: EVERY,  # PUSH CS
+        0x16: EVERY,  # PUSH SS
+        0x1E: EVERY,  # PUSH DS
+        0x63: EVERY,  # ARPL
+        0x8C: EVERY,  # MOV r/m, Sreg
+        **{opcode: rule for opcode, rule in enumerate(ONE_BYTE) if rule},
+    }
+)
+SEEN_TWO_BYTE: Final = _table(
+    {
+        0x02: EVERY,  # LAR
+        0x03: EVERY,  # LSL
+        0xA0: EVERY,  # PUSH FS
+        0xA8: EVERY,  # PUSH GS
+        **{opcode: rule for opcode, rule in enumerate(TWO_BYTE) if rule},
+        0x00: EVERY,  # SLDT STR LLDT LTR VERR VERW
+    }
+)
+"""The same, and what a deprivileged CPU runs by itself and silently differently: it still runs it by itself, but whoever
+watches the machine is shown it first."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pvtrace.engine import _core, library, mmio
-from pvtrace.engine.intercepts import ONE_BYTE, TWO_BYTE
+from pvtrace.engine.intercepts import ONE_BYTE, SEEN_ONE_BYTE, SEEN_TWO_BYTE, TWO_BYTE
 from pvtrace.model.errors import EngineError
 from pvtrace.model.exits import (
     Arrived,
@@ -41,10 +41,12 @@ _ARRIVED: Final = Arrived()
 
 class UnicornCpu:
     """`ram` is the size of memory in bytes, a multiple of 4096, at most 3 GiB. `code_buffer` (bytes, 0 = Unicorn's own
-    default) bounds the translated code; it changes speed only."""
+    default) bounds the translated code; it changes speed only. `watchful`: also the sensitive instructions that the CPU
+    runs by itself become exits first."""
 
-    def __init__(self, ram: int, code_buffer: int = 0) -> None:
-        self._core = _core.Core(library.path(), ram, ONE_BYTE, TWO_BYTE, code_buffer)
+    def __init__(self, ram: int, code_buffer: int = 0, *, watchful: bool = False) -> None:
+        one, two = (SEEN_ONE_BYTE, SEEN_TWO_BYTE) if watchful else (ONE_BYTE, TWO_BYTE)
+        self._core = _core.Core(library.path(), ram, one, two, code_buffer)
         self._scratch = self._core.scratch()
         self._pending: mmio.Access | None = None
         self.ram = ram
@@ -301,9 +303,9 @@ class UnicornCpu:
     def physical(self, address: int, write: bool = False, user: bool = False) -> int:
         return self._core.physical(address, 1 if write else 0, user)
 
-    def look(self, address: int) -> int:
-        """Physical address of a linear one as `physical` (supervisor read), but without setting accessed bits."""
-        return self._core.physical(address, 0, False, False)
+    def look(self, address: int, write: bool = False, user: bool = False) -> int:
+        """Physical address of a linear one as `physical`, but without setting accessed and dirty bits."""
+        return self._core.physical(address, 1 if write else 0, user, False)
 
     def take_dirty(self) -> Sequence[int]:
         return self._core.take_dirty()

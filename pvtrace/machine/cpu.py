@@ -89,8 +89,9 @@ class Cpu(Protocol):
         state."""
         ...
 
-    def look(self, address: int) -> int:
-        """The physical address as `physical` gives it, without setting accessed bits; raises x86.view.PageFault."""
+    def look(self, address: int, write: bool = False, user: bool = False) -> int:
+        """The physical address as `physical` gives it, without setting accessed or dirty bits; raises
+        x86.view.PageFault."""
         ...
 
     def set_watches(self, watches: Sequence[tuple[int, int, bool, bool, bool]]) -> None:

@@ -69,9 +69,9 @@ def roms_of(profile: str) -> tuple[tuple[int, bytes], ...]:
     return tuple(placed)
 
 
-def machine(given: Given, image: BootImage, tape: Tape) -> Machine:
-    """The machine, booted: at the guest's first instruction."""
-    built = Machine(UnicornCpu(given.settings.ram), tape, given.settings)
+def machine(given: Given, image: BootImage, tape: Tape, *, watchful: bool = False) -> Machine:
+    """The machine, booted: at the guest's first instruction. `watchful`: see engine.unicorn_cpu."""
+    built = Machine(UnicornCpu(given.settings.ram, watchful=watchful), tape, given.settings)
     built.boot(image)
     return built
 

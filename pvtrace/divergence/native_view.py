@@ -1,0 +1,109 @@
+"""The machine as it would look natively: a View for the same pure handlers, which then say what they would do there.
+
+It differs from the machine in what VMI changes and in nothing else: the kernel is at privilege level 0, IF and IOPL are
+the native ones, selectors and descriptors are what the guest supplied, and no hypervisor lives in linear space.
+"""
+
+from dataclasses import replace
+from struct import pack, unpack, unpack_from
+from typing import TYPE_CHECKING, Final
+
+from pvtrace.divergence.quiet_view import QuietView
+from pvtrace.divergence.shadow import Shadow
+from pvtrace.model.registers import Segment
+from pvtrace.x86 import descriptors
+from pvtrace.x86.descriptors import KERNEL_RING, NO_HOLE, deprivileged, is_null, segment_from_descriptor
+from pvtrace.x86.eflags import VM
+from pvtrace.x86.fast_calls import SYSENTER_CS
+from pvtrace.x86.state import System
+from pvtrace.x86.view import PageFault
+
+if TYPE_CHECKING:
+    from pvtrace.machine.machine import Machine
+
+_ENTRY: Final = 8
+_IMAGE: Final = 4
+
+
+def native_selector(selector: int) -> int:
+    """A kernel's selector has RPL 0 natively. A guest uses rings 0 and 3 alone (vmi: privilege model)."""
+    return selector & ~3 if selector & 3 == KERNEL_RING else selector
+
+
+class NativeView(QuietView):
+    """See x86.view.View. Of a guest that is native already it is the guest as it is."""
+
+    __slots__ = ("_shadow",)
+
+    def __init__(self, machine: "Machine", shadow: Shadow) -> None:
+        super().__init__(machine)
+        self._shadow = shadow
+        if machine.system.paravirtual:
+            self.read = self._native_read
+            self.cr = self._native_cr
+
+    @property
+    def cpl(self) -> int:
+        level = super().cpl
+        return 0 if level == KERNEL_RING and self._machine.system.paravirtual else level
+
+    @property
+    def eflags(self) -> int:
+        """Natively the real flags are the guest's."""
+        real = super().eflags
+        return self._shadow.flags(real) if self._machine.system.paravirtual else real
+
+    @property
+    def system(self) -> System:
+        system, shadow = self._machine.system, self._shadow
+        if not system.paravirtual:
+            return system
+        msrs = system.msrs
+        if shadow.sysenter_cs is not None:
+            msrs = system.with_msr(SYSENTER_CS, shadow.sysenter_cs)
+        return replace(
+            system, paravirtual=False, vif=shadow.vif, viopl=shadow.iopl, hole=NO_HOLE, kernel_stack=None, msrs=msrs
+        )
+
+    def segment(self, register: int) -> Segment:
+        segment = super().segment(register)
+        return self._as_supplied(segment) if self._machine.system.paravirtual else segment
+
+    def _as_supplied(self, segment: Segment) -> Segment:
+        """The register as loading the guest's own descriptor would have made it, if it was loaded from that."""
+        if is_null(segment.selector) or self.eflags & VM:
+            return segment
+        selector = native_selector(segment.selector)
+        try:
+            image = descriptors.fetch(self, selector)
+        except PageFault:
+            image = None
+        if image is not None:
+            here = segment_from_descriptor(segment.selector, *deprivileged(*image, self._machine.system.hole))
+            if (here.base, here.limit) == (segment.base, segment.limit):
+                return segment_from_descriptor(selector, *image)
+        level = 0 if segment.dpl == KERNEL_RING else segment.dpl
+        return replace(segment, selector=selector, attributes=descriptors.with_dpl(segment.attributes, level))
+
+    def _native_read(self, address: int, size: int, user: bool = False) -> bytes:
+        data, shadow = self._peek(address, size, user), self._shadow
+        if size == _ENTRY and address in shadow.tables:
+            low, high = unpack("<II", data)
+            return pack("<II", *shadow.supplied(address, (low, high)))
+        for at in shadow.images:
+            if 0 <= at - address <= size - _IMAGE:
+                offset = at - address
+                (here,) = unpack_from("<I", data, offset)
+                native, _ = shadow.native_image(at, here)
+                data = data[:offset] + pack("<I", native) + data[offset + _IMAGE :]
+        return data
+
+    def _native_cr(self, number: int) -> int:
+        value = self._machine.cpu.cr(number)
+        match number:
+            case 0:
+                return value & ~self._shadow.cr0
+            case 4:
+                return value & ~self._shadow.cr4
+            case _:
+                return value

@@ -1,0 +1,45 @@
+"""The machine as rules may look at it: a View that leaves no trace, not even an accessed bit."""
+
+from typing import TYPE_CHECKING
+
+from pvtrace.machine.view import MachineView
+from pvtrace.model.snapshot import PAGE
+from pvtrace.x86.operands import MASK32
+from pvtrace.x86.view import PageFault
+
+if TYPE_CHECKING:
+    from pvtrace.machine.machine import Machine
+
+
+class QuietView(MachineView):
+    """See x86.view.View. Reads are made with supervisor rights: what user code may not read faults on both machines,
+    and no rule is asked about that."""
+
+    __slots__ = ()
+
+    def __init__(self, machine: "Machine") -> None:
+        super().__init__(machine)
+        self.read = self._peek
+
+    def _peek(self, address: int, size: int, user: bool = False) -> bytes:
+        del user
+        data = self._machine.cpu.peek(address, size)
+        if len(data) < size:
+            raise PageFault(address + len(data) & MASK32, 0)
+        return data
+
+    def physical(self, address: int) -> int:
+        return self._machine.cpu.look(address)
+
+    def writable(self, address: int, size: int) -> bool:
+        try:
+            for page in range(address & ~(PAGE - 1), address + size, PAGE):
+                self._machine.cpu.look(page & MASK32, write=True)
+        except PageFault:
+            return False
+        return True
+
+    def wallclock(self) -> int:
+        """By virtual time alone: asking the outside would be heard."""
+        machine = self._machine
+        return machine.clock.wallclock_ns(machine.cpu.steps)
