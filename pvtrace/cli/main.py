@@ -37,6 +37,8 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
     ),
     "Look": (
         Entry("info", "pvtrace.cli.info", "What a recording is and holds."),
+        Entry("divergences", "pvtrace.cli.divergences", "Where native hardware would have done something else."),
+        Entry("explain", "pvtrace.cli.explain", "Explain a difference between native hardware and VMI."),
         Entry("events", "pvtrace.cli.events", "List, filter or count what happened."),
         Entry("console", "pvtrace.cli.console", "Print what the guest said."),
         Entry("screen", "pvtrace.cli.screen", "Show the guest's text screen."),
@@ -72,7 +74,7 @@ class Commands(click.Group):
         del ctx
         for section, entries in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl([(entry.name.ljust(10), entry.summary) for entry in entries])
+                formatter.write_dl([(entry.name.ljust(11), entry.summary) for entry in entries])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         names = [entry for entry in COMMANDS.values() if entry.name.startswith(incomplete)]

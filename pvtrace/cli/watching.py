@@ -58,3 +58,7 @@ class Watching:
             self.screen.flush()
         except BrokenPipeError:
             self.screen = None  # the reader went away; the recording goes on
+
+    def note(self, text: str) -> None:
+        self.progress_line.clear()
+        print(f"pvtrace: {text}", file=self.notes, flush=True)

@@ -1,0 +1,74 @@
+"""Judge a recording: run it again under the eyes of the rules, and keep what they find in the trace."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+from pvtrace.divergence.generation import generation
+from pvtrace.divergence.judge import Judge
+from pvtrace.machine.machine import Machine
+from pvtrace.model.errors import Diverged, TraceError
+from pvtrace.model.events import Event
+from pvtrace.model.findings import Judgement
+from pvtrace.model.step import Step
+from pvtrace.session import build
+from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session.stored import lawful, materials
+from pvtrace.store import findings
+from pvtrace.store.reader import TraceReader
+from pvtrace.tape.replaying import ReplayingTape
+
+SLICE: Final = 1_000_000
+"""Steps between two looks at Ctrl-C."""
+
+PROGRESS_SECONDS: Final = 0.2
+
+
+def judged(path: Path, observer: Observer = NOBODY) -> Judgement:
+    """What the recording holds: as it was judged before, if that was by these rules and to its end, or judged now.
+
+    Raises Diverged or TraceError for a recording that cannot be replayed. A trace that cannot be written to is judged
+    each time.
+    """
+    with TraceReader(path) as trace:
+        known = findings.stored(trace)
+        if known is not None and known.rules == generation() and known.until == trace.last():
+            return known
+        found = _judge(trace, observer)
+    try:
+        findings.keep(path, found)
+    except TraceError as refused:
+        observer.note(str(refused))
+    return found
+
+
+def _judge(trace: TraceReader, observer: Observer) -> Judgement:
+    lawful(trace)
+    given, image = materials(trace)
+    watchers: list[Judge] = []
+
+    def saw(event: Event) -> None:
+        for watcher in watchers:
+            watcher.saw(event)
+
+    tape = ReplayingTape(trace, observer=saw)
+    machine = build.machine(given, image, tape, watchful=True)
+    judge = Judge(machine)
+    watchers.append(judge)
+    _run(machine, tape, trace, observer)
+    return Judgement(machine.step, generation(), tuple(judge.findings))
+
+
+def _run(machine: Machine, tape: ReplayingTape, trace: TraceReader, observer: Observer) -> None:
+    """To the end of the recording, with progress."""
+    last, size = trace.last(), trace.path.stat().st_size
+    shown = time.monotonic()
+    machine.run(machine.step)
+    while machine.step < last:
+        machine.run(Step(min(last, machine.step + SLICE)))
+        if machine.ended is not None and machine.step < last:
+            raise Diverged(machine.step, "a longer run", f"end: {machine.ended.why.value}")
+        if time.monotonic() - shown >= PROGRESS_SECONDS:
+            shown = time.monotonic()
+            observer.progress(machine.step, tape.mark.events, size)
+    machine.run(last)
