@@ -17,7 +17,9 @@ from pvtrace.cli.exit_codes import WELL
 from pvtrace.cli.record import exit_code, perform, recorded
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.model.events import Event, Kind, Outcome
+from pvtrace.report import divergences
 from pvtrace.report.table import HEADER, lines
+from pvtrace.session.judging import judged
 from pvtrace.session.options import RecordOptions
 from pvtrace.store.listing import select
 from pvtrace.store.reader import TraceReader
@@ -119,6 +121,8 @@ def show(name: str) -> int:
     say(f"\n{DEMOS[name].title}")
     click.echo("\n".join(interesting(name, result.path)))
     say(f"\nAll of them: pvtrace events {path}")
+    say(f"\n$ pvtrace divergences {path} --summary")
+    click.echo("\n".join(differences(result.path)))
     return replayed.returncode or exit_code(result)
 
 
@@ -127,6 +131,12 @@ def interesting(name: str, path: Path) -> list[str]:
     with TraceReader(path) as trace:
         events = (event for _, event in select(trace) if DEMOS[name].interest(event))
         return [HEADER, *lines(events, symbols.of_recording(trace))]
+
+
+def differences(path: Path) -> list[str]:
+    """Where native hardware would have done something else, counted by rule."""
+    with TraceReader(path) as trace:
+        return list(divergences.summary(judged(path).findings, symbols.of_recording(trace)))
 
 
 def say(text: str) -> None:

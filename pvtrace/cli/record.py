@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
     "--break-on",
     multiple=True,
     metavar="EVENT",
-    help="Stop at 'fault', 'fault PF', 'call SetPxE', 'console TEXT' or a function; repeatable.",
+    help="Stop at 'fault', 'fault PF', 'call SetPxE', 'divergence', 'console TEXT' or a function; repeatable.",
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds of yours.")
 @click.option(

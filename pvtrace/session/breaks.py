@@ -1,4 +1,5 @@
-"""What a recording is to stop at, beside steps and times: a fault, a VMI call, an address, a text on the console.
+"""What a recording is to stop at, beside steps and times: a fault, a VMI call, a difference from native hardware, an
+address, a text on the console.
 
 It watches and asks the machine to pause; the guest does not notice, and the recording is the same until there.
 """
@@ -7,8 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pvtrace.divergence.judge import Judge
+from pvtrace.machine.machine import Machine
 from pvtrace.model.errors import UsageError
 from pvtrace.model.events import Event, Kind
+from pvtrace.model.findings import Standing
 from pvtrace.tape.script import Heard, unescaped
 from pvtrace.x86.elf import SymbolTable
 from pvtrace.x86.exceptions import EXCEPTIONS, mnemonic
@@ -20,21 +24,25 @@ VECTORS: Final = {info.mnemonic.lstrip("#").lower(): info.vector for info in EXC
 @dataclass(frozen=True, slots=True)
 class Breaks:
     """Any of these ends the recording. `vectors`: exceptions; `calls`: numbers of VMI calls (rom.abi.unified);
-    `addresses`: linear, with the names that they were asked for by; `texts`: bytes on the console."""
+    `addresses`: linear, with the names that they were asked for by; `texts`: bytes on the console; `divergence`: the
+    first proven difference from native hardware."""
 
     vectors: frozenset[int] = frozenset()
     calls: frozenset[int] = frozenset()
     addresses: dict[int, str] = field(default_factory=dict)
     texts: tuple[bytes, ...] = ()
+    divergence: bool = False
 
 
 def parse(texts: Sequence[str], symbols: SymbolTable) -> Breaks:
-    """Each is "fault", "fault PF", "fault 14", "call SetPxE", "console TEXT" (with escapes) or a symbol of the guest.
+    """Each is "fault", "fault PF", "fault 14", "call SetPxE", "divergence", "console TEXT" (with escapes) or a symbol
+    of the guest.
 
     Raises UsageError.
     """
     found = Breaks()
     vectors, numbers, addresses, console = set(found.vectors), set(found.calls), {}, list(found.texts)
+    divergence = False
     for text in texts:
         word, _, rest = text.partition(" ")
         rest = rest.strip() if word != "console" else rest
@@ -47,14 +55,15 @@ def parse(texts: Sequence[str], symbols: SymbolTable) -> Breaks:
                 raise UsageError(f"--break-on {text}: {rest} is no VMI call")
             case "console" if rest:
                 console.append(unescaped(rest))
+            case "divergence" if not rest:
+                divergence = True
             case _:
                 address = symbols.address_of(text)
                 if address is None:
-                    raise UsageError(
-                        f"--break-on {text}: not fault, call NAME, console TEXT, and the guest has no such symbol"
-                    )
+                    wanted = "fault, call NAME, divergence, console TEXT"
+                    raise UsageError(f"--break-on {text}: not {wanted}, and the guest has no such symbol")
                 addresses[address] = text
-    return Breaks(frozenset(vectors), frozenset(numbers), addresses, tuple(console))
+    return Breaks(frozenset(vectors), frozenset(numbers), addresses, tuple(console), divergence)
 
 
 def _vectors(rest: str, text: str) -> frozenset[int]:
@@ -89,3 +98,22 @@ class Watch:
         for text in self._breaks.texts:
             if self._console.ends_with(text):
                 self._pause(f"stopped at --break-on console: {text.decode(errors='backslashreplace')!r}")
+
+
+class DivergenceWatch:
+    """Judges the machine while it runs; pauses it when the first proven difference has come, with its sentence."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._judge = Judge(machine)
+        self._seen = 0
+
+    def event(self, event: Event) -> None:
+        """The machine did this."""
+        self._judge.saw(event)
+        found = self._judge.findings
+        while self._seen < len(found):
+            finding, self._seen = found[self._seen], self._seen + 1
+            if finding.standing is Standing.PROVEN:
+                self._machine.pause(f"stopped at --break-on divergence: {finding.rule}: {finding.text}")
+                return

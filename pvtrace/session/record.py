@@ -16,7 +16,7 @@ from pvtrace.model.events import Event, Kind
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.session import breaks, build, console, materials, until
-from pvtrace.session.breaks import Breaks, Watch
+from pvtrace.session.breaks import Breaks, DivergenceWatch, Watch
 from pvtrace.session.console import Output
 from pvtrace.session.interruptible import Interruptible, Stopped
 from pvtrace.session.observer import NOBODY, Observer
@@ -84,7 +84,7 @@ def record(options: RecordOptions, observer: Observer = NOBODY) -> RecordResult:
         outside = Interruptible(live, output.flush)
         watchers: list[Callable[[Event], None]] = [observer.event] if observer.wants_events else []
         tape = RecordingTape(writer, outside, lambda event: _tell(watchers, event))
-        machine = build.machine(given, image, tape)
+        machine = build.machine(given, image, tape, watchful=stops.divergence)
         machine.journal.heard = output.byte
         _watch(machine, stops, goal, watchers, output)
         stack.callback(output.flush)
@@ -115,6 +115,8 @@ def _watch(
         watchers.append(watch.event)
     if stops.texts:
         output.listen(watch.byte)
+    if stops.divergence:
+        watchers.append(DivergenceWatch(machine).event)
 
 
 def next_slice(steps: int, seconds: float) -> int:
