@@ -17,7 +17,7 @@ from pvtrace.cli.exit_codes import WELL
 from pvtrace.cli.record import exit_code, perform, recorded
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.model.events import Event, Kind, Outcome
-from pvtrace.report import divergences
+from pvtrace.report import divergences, sections
 from pvtrace.report.table import HEADER, lines
 from pvtrace.session.judging import judged
 from pvtrace.session.options import RecordOptions
@@ -79,6 +79,11 @@ DEMOS = {
         "Every attempt on the interrupt flag that silently did nothing:",
         without_effect,
     ),
+    "timing": Demo(
+        "a program at privilege level 3 measures two loops between CLI and STI",
+        "Every CLI and STI of the program, and every interrupt:",
+        lambda event: without_effect(event) or event.kind is Kind.INTERRUPT,
+    ),
 }
 """By name; the guest is NAME.elf in pvtrace.demo, its source beside it."""
 
@@ -135,8 +140,11 @@ def interesting(name: str, path: Path) -> list[str]:
 
 def differences(path: Path) -> list[str]:
     """Where native hardware would have done something else, counted by rule."""
+    found = judged(path)
     with TraceReader(path) as trace:
-        return list(divergences.summary(judged(path).findings, symbols.of_recording(trace)))
+        names = symbols.of_recording(trace)
+        said = list(divergences.summary(found.findings, names))
+        return [*said, *sections.text(found.findings, found.sections, names)] if found.sections else said
 
 
 def say(text: str) -> None:

@@ -19,6 +19,7 @@ from pvtrace.divergence.suppressions import Suppression, parse, sift
 from pvtrace.model.errors import UsageError
 from pvtrace.model.findings import Finding, Judgement, Standing
 from pvtrace.report import divergences as report
+from pvtrace.report import sections
 from pvtrace.report.describe import Symbols, describe, place
 from pvtrace.session.judging import judged
 from pvtrace.session.names import contents
@@ -54,6 +55,12 @@ FAILING = {
 @click.option("--potential", is_flag=True, help="Also where a difference was possible and both outcomes were equal.")
 @click.option("--evidence", is_flag=True, help="All that is known of each: states, outcomes, cause, what followed.")
 @click.option("--summary", "counted", is_flag=True, help="Count by rule instead.")
+@click.option(
+    "--sections",
+    "by_section",
+    is_flag=True,
+    help="The sections in which interrupts are off natively: how long, how often.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--suppress",
@@ -71,6 +78,7 @@ def divergences(
     potential: bool,
     evidence: bool,
     counted: bool,
+    by_section: bool,
     as_json: bool,
     files: tuple[Path, ...],
     fail_on: str | None,
@@ -85,13 +93,15 @@ def divergences(
     Example:
       pvtrace divergences kernel.pvt --summary
       pvtrace divergences kernel.pvt --rule popf --evidence
+      pvtrace divergences kernel.pvt --sections
       pvtrace divergences kernel.pvt --fail-on proven --suppress known.txt
     """
-    if evidence and (counted or as_json):
-        raise UsageError("--evidence is for the list: use it without --summary and --json")
+    if evidence + counted + by_section > 1 or (evidence and as_json):
+        raise UsageError("choose one of --summary, --sections and --evidence; and --evidence without --json")
     path = chosen(file)
     suppressions = [each for name in files for each in parse(_text(name), str(name))]
-    found = found_in(path).findings
+    judgement = found_in(path)
+    found = judgement.findings
     with TraceReader(path) as trace:
         names = symbols.of_recording(trace)
     sifted = sift(found, suppressions, lambda address: place(address, names))
@@ -101,7 +111,12 @@ def divergences(
         if (not only or found[index].rule in only)
         and (potential or counted or found[index].standing is not Standing.POTENTIAL)
     ]
-    sys.stdout.writelines(_pieces(found, wanted, names, evidence=evidence, counted=counted, as_json=as_json))
+    if by_section:
+        sys.stdout.writelines(_sections(judgement, names, as_json=as_json))
+    elif counted:
+        sys.stdout.writelines(_counts(judgement, wanted, names, as_json=as_json))
+    else:
+        sys.stdout.writelines(_list(found, wanted, names, evidence=evidence, as_json=as_json))
     if suppressions and not quiet():
         click.echo("\n".join(_told(suppressions, sifted.suppressed)), err=True)
     failing = FAILING[fail_on] if fail_on else frozenset()
@@ -122,15 +137,10 @@ def _text(path: Path) -> str:
     return contents(path).decode("utf-8", "replace")
 
 
-def _pieces(
-    found: Sequence[Finding], wanted: Sequence[int], names: Symbols, *, evidence: bool, counted: bool, as_json: bool
+def _list(
+    found: Sequence[Finding], wanted: Sequence[int], names: Symbols, *, evidence: bool, as_json: bool
 ) -> Iterator[str]:
-    if counted:
-        those = [found[index] for index in wanted]
-        yield from (
-            [report.summary_json(those) + "\n"] if as_json else (f"{line}\n" for line in report.summary(those, names))
-        )
-    elif as_json:
+    if as_json:
         yield from report.as_json(found, wanted, names)
     elif evidence:
         followers = report.followers_of(found)
@@ -140,6 +150,24 @@ def _pieces(
     else:
         yield f"{report.HEADER}\n"
         yield from (f"{report.line(found[index], names)}\n" for index in wanted)
+
+
+def _counts(judgement: Judgement, wanted: Sequence[int], names: Symbols, *, as_json: bool) -> Iterator[str]:
+    those = [judgement.findings[index] for index in wanted]
+    if as_json:
+        yield report.summary_json(those) + "\n"
+        return
+    yield from (f"{line}\n" for line in report.summary(those, names))
+    if judgement.sections:
+        yield f"{sections.headline(judgement.findings, judgement.sections, names)}\n"
+
+
+def _sections(judgement: Judgement, names: Symbols, *, as_json: bool) -> Iterator[str]:
+    shown = (judgement.findings, judgement.sections, names)
+    if as_json:
+        yield sections.as_json(*shown) + "\n"
+    else:
+        yield from (f"{line}\n" for line in sections.text(*shown))
 
 
 def _told(suppressions: Sequence[Suppression], taken: Sequence[int]) -> Iterator[str]:

@@ -194,5 +194,22 @@ the program ends with code 0
 """,
 )
 
-GUESTS: Final[tuple[Guest, ...]] = (HELLO, FAULTS, IRQS, ECHO, USERLAND)
+_MEASURED: Final = "* * * * * * * *\n  shortest *, longest *"
+
+TIMING: Final = Guest(
+    "timing",
+    "ring 3 with IOPL 3: what a section of CLI and STI measures, and how the shortest of several is right",
+    console=f"""\
+timing: paravirtual
+dot clock: {_MEASURED}; timer interrupts came inside
+CMOS: {_MEASURED}; timer interrupts came inside
+""",
+    native_console=f"""\
+timing: native
+dot clock: {_MEASURED}; no timer interrupt came inside
+CMOS: {_MEASURED}; no timer interrupt came inside
+""",
+)
+
+GUESTS: Final[tuple[Guest, ...]] = (HELLO, FAULTS, IRQS, ECHO, USERLAND, TIMING)
 """In the order in which they are best read."""

@@ -6,8 +6,9 @@
 from dataclasses import replace
 from typing import Final
 
+from pvtrace.divergence import following_state
 from pvtrace.divergence.scenes import Called, Executed, Happened
-from pvtrace.divergence.shadow import Shadow
+from pvtrace.divergence.shadow import Back, Shadow, Way
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.vmi.call import Call
@@ -15,8 +16,9 @@ from pvtrace.x86 import eflags
 from pvtrace.x86.descriptors import gate_from_descriptor
 from pvtrace.x86.effects import WriteMemory
 from pvtrace.x86.operands import MASK32
+from pvtrace.x86.results import Returned
 from pvtrace.x86.view import PageFault, View
-from rom.abi import by_number, from_unified
+from rom.abi import call_numbers
 
 FLAG_INSTRUCTIONS: Final = frozenset({"CLI", "STI", "POPF", "IRET", "SYSENTER", "SYSEXIT"})
 """Those after which native IF and IOPL are what the native handler says."""
@@ -24,10 +26,16 @@ FLAG_INSTRUCTIONS: Final = frozenset({"CLI", "STI", "POPF", "IRET", "SYSENTER", 
 IF_CALLS: Final = {"EnableInterrupts": True, "DisableInterrupts": False, "Halt": True, "SYSEXIT": True}
 """Calls that leave IF so, whatever it was."""
 
+_NAMES: Final = {
+    number: name for name in (*IF_CALLS, "SetInterruptMask", "WRMSR", "SetIOPLMask") for number in call_numbers(name)
+}
+"""Calls that change the shadow, by number."""
+
 _FRAME_EFLAGS: Final = 8
 """Offset of EFLAGS in the frame EIP, CS, EFLAGS."""
 
 _TRAP_GATES: Final = (7, 15)
+USER: Final = 3
 
 
 def born(event_flags: int) -> Shadow:
@@ -40,24 +48,32 @@ def instruction(scene: Executed, opened: int | None) -> Shadow:
     shadow, name = scene.shadow, scene.instruction.mnemonic
     if name == "PUSHF":
         return _stored(scene)
+    if name in following_state.INSTRUCTIONS:
+        return following_state.instruction(scene)
     if name not in FLAG_INSTRUCTIONS:
         return shadow
-    taken = _slot(scene)
-    section = shadow.section
+    if name == "SYSENTER" and scene.natively.raised is None:
+        shadow = shadow.leaving((scene.view.cr(3), scene.view.gpr(Gpr.ESP)), Kind.SYSENTER)
+    taken, known = image_taken(scene), None
     if taken is not None:
         _, known = shadow.native_image(taken, int.from_bytes(scene.view.read(taken, 4), "little"))
-        section = known if known is not None else section
-        shadow = shadow.forgetting(taken)
+        shadow = shadow.forgetting(taken).returning((0, taken))
     if scene.natively.raised is not None:
         return shadow
-    return _with_flags(shadow, scene.natively.flags, section if opened is None else opened)
+    return _with_flags(shadow, scene.natively.flags, _section(name, shadow.section, known, opened))
+
+
+def _section(name: str, current: int | None, known: int | None, opened: int | None) -> int | None:
+    """A section goes on until native IF is on, whatever else asks for it to be off; IRET goes back to its image's."""
+    order = (known, opened, current) if name == "IRET" else (current, opened, known)
+    return next((section for section in order if section is not None), None)
 
 
 def _with_flags(shadow: Shadow, flags: int, section: int | None) -> Shadow:
     return replace(shadow, vif=bool(flags & eflags.IF), iopl=eflags.iopl(flags), section=section)
 
 
-def _slot(scene: Executed) -> int | None:
+def image_taken(scene: Executed) -> int | None:
     """Linear address of the EFLAGS image that POPF or IRET takes; None if it cannot be read."""
     offset = {"POPF": 0, "IRET": _FRAME_EFLAGS}.get(scene.instruction.mnemonic)
     if offset is None or scene.instruction.operand_size != 4:
@@ -83,21 +99,20 @@ def _stored(scene: Executed) -> Shadow:
     if here is None or native is None or len(here.data) != 4:
         return scene.shadow
     image, other = (int.from_bytes(effect.data, "little") for effect in (here, native))
-    return scene.shadow.remembering(here.address, image, other, scene.shadow.section)
+    return scene.shadow.remembering(here.address, image, other, scene.shadow.section).saving(here.address, image)
 
 
 def call(scene: Called, opened: int | None) -> Shadow:
     """The shadow after a VMI call that rules are shown before; what the event tells is `event`'s."""
-    shadow = scene.shadow
     if scene.call.info.name != "IRET":
-        return shadow
-    slot = iret_slot(scene.call)
-    try:
-        image = int.from_bytes(scene.view.read(slot, 4), "little")
-    except PageFault:
-        return shadow
-    native, section = shadow.native_image(slot, image)
-    return _with_flags(shadow.forgetting(slot), native, section if opened is None else opened)
+        return following_state.call(scene)
+    returned = next((effect for effect in scene.here if isinstance(effect, Returned)), None)
+    if returned is None:
+        return scene.shadow
+    shadow, slot = following_state.returned_by_call(scene, returned.image), iret_slot(scene.call)
+    native, section = shadow.native_image(slot, returned.image)
+    shadow = shadow.forgetting(slot).returning((0, slot))
+    return _with_flags(shadow, native, section if opened is None else opened)
 
 
 def iret_slot(made: Call) -> int:
@@ -106,29 +121,38 @@ def iret_slot(made: Call) -> int:
 
 
 def event(scene: Happened) -> Shadow:
-    """The shadow behind an event."""
+    """The shadow behind any other event."""
     happened = scene.event
     match happened.kind:
-        case Kind.HYPERCALL:
-            return _called(scene)
         case Kind.EXCEPTION | Kind.INTERRUPT | Kind.SOFTWARE_INTERRUPT:
             return _entered(scene)
+        case Kind.RETURN:
+            return _returned(scene)
         case _:
             return scene.shadow
 
 
-def _called(scene: Happened) -> Shadow:
-    shadow, happened = scene.shadow, scene.event
-    number, eax = happened.args[:2]
+def call_number(happened: Event) -> int:
+    """The unified number of a VMI call (rom.abi) by its event."""
+    number = happened.args[0]
     assert isinstance(number, int)
+    return number
+
+
+def called(shadow: Shadow, happened: Event) -> Shadow:
+    """The shadow behind the event of a VMI call."""
+    eax = happened.args[1]
     assert isinstance(eax, int)
-    info = by_number(*from_unified(number))
-    name = "" if info is None else info.name
+    name = _NAMES.get(call_number(happened), "")
     if name in IF_CALLS:
         return replace(shadow, vif=IF_CALLS[name])
     match name:
         case "SetInterruptMask":
             return replace(shadow, vif=bool(eax & eflags.IF))
+        case "WRMSR":
+            index = happened.args[3]
+            assert isinstance(index, int)
+            return following_state.wrote_msr(shadow, index)
         case "SetIOPLMask":
             return replace(shadow, iopl=happened.flags >> 33 & 3)
         case _:
@@ -148,8 +172,32 @@ def _entered(scene: Happened) -> Shadow:
     shadow, happened = scene.shadow, scene.event
     image = happened.args[3]
     assert isinstance(image, int)
-    shadow = shadow.remembering(image_slot(happened), image, shadow.flags(image), shadow.section)
+    slot = image_slot(happened)
+    shadow = shadow.leaving((0, slot), happened.kind)
+    shadow = shadow.remembering(slot, image, shadow.flags(image), shadow.section, _back(scene.view, slot))
     return shadow if _by_trap_gate(scene, image) else replace(shadow, vif=False)
+
+
+def _back(view: View, slot: int) -> Back | None:
+    """Where the frame around an EFLAGS image returns to; None if it cannot be read."""
+    try:
+        eip, cs, esp = (
+            int.from_bytes(view.read(slot + offset & MASK32, 4), "little") for offset in (-_FRAME_EFLAGS, -4, 4)
+        )
+    except PageFault:
+        return None
+    return Back(eip, cs & 0xFFFF, esp if cs & 3 == USER else 0)
+
+
+def without_stale_frame(shadow: Shadow, view: View, frame: int) -> Shadow:
+    """IRET is about to take the frame at this linear address. If a kernel has put a new one where an old one was, what
+    is known of the old one is void, and nobody returns to that."""
+    slot = frame + _FRAME_EFLAGS & MASK32
+    known = shadow.images.get(slot)
+    if known is None or known.back is None:
+        return shadow
+    now = _back(view, slot)
+    return shadow if now is None or known.back.is_still(now) else shadow.forgetting(slot).returning((0, slot))
 
 
 def _by_trap_gate(scene: Happened, image: int) -> bool:
@@ -163,3 +211,23 @@ def _by_trap_gate(scene: Happened, image: int) -> bool:
         return False
     gate = gate_from_descriptor(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
     return gate.type in _TRAP_GATES
+
+
+def user_way(scene: Happened) -> Way | None:
+    """To whom a RETURN goes, as SYSENTER would have noted it; None if not to user code."""
+    _, _, cs, _, esp = scene.event.args[:5]
+    assert isinstance(cs, int)
+    assert isinstance(esp, int)
+    return (scene.view.cr(3), esp) if cs & 3 == USER else None
+
+
+def _returned(scene: Happened) -> Shadow:
+    """Frames were forgotten when IRET took them; here a system call by SYSENTER ends, and others run on."""
+    shadow, way = scene.shadow, user_way(scene)
+    if way is None:
+        return shadow
+    if way in shadow.left:
+        section = shadow.left[way].section
+        shadow = shadow.returning(way)
+        shadow = shadow if shadow.vif else replace(shadow, section=section)
+    return shadow.running_elsewhere()

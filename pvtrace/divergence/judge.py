@@ -4,36 +4,64 @@ It watches: exits through Machine.witness, events through its tape (`saw`). It c
 is the run that was recorded. Findings depend on the run alone, from its first step on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from pvtrace.divergence import following, rules
+from pvtrace.divergence import following, following_state, rules
 from pvtrace.divergence.native_view import NativeView
-from pvtrace.divergence.outcomes import instruction_outcome
+from pvtrace.divergence.outcomes import Outcome, call_effects, instruction_outcome, interrupt_outcome, port_outcome
 from pvtrace.divergence.quiet_view import QuietView
-from pvtrace.divergence.scenes import Called, Executed, Faulted, Happened
+from pvtrace.divergence.rules.rule import EventRule
+from pvtrace.divergence.rules.transfers import is_low_gate
+from pvtrace.divergence.scenes import Called, Executed, Faulted, Happened, Loaded
+from pvtrace.divergence.sections import NOT_RESTORED, Ledger
 from pvtrace.divergence.shadow import Shadow
+from pvtrace.divergence.table_watch import TableWatch
 from pvtrace.machine.machine import Machine
 from pvtrace.model.events import Event, Kind
-from pvtrace.model.exits import Exit, Fault, Halt, Hypercall, Sensitive
-from pvtrace.model.findings import Finding, Standing
+from pvtrace.model.exits import Exit, Fault, Halt, Hypercall, PortRead, PortWrite, Sensitive, SoftInt, Watchpoint
+from pvtrace.model.findings import Finding, Section, Standing
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.model.step import Step
 from pvtrace.vmi.call import Call
 from pvtrace.x86.disasm import LONGEST, decode
 from pvtrace.x86.operands import MASK32, code_bits
-from pvtrace.x86.view import PageFault
-from rom.abi import Operand, Place, by_number
+from pvtrace.x86.selector_operands import selectors
+from pvtrace.x86.view import PageFault, View
+from rom.abi import CallInfo, Generation, Operand, Place, by_number
 from rom.layout import STUB_SIZE, identify
 
 CALL_LENGTH: Final = 5
+USER: Final = 3
+_DIRECT: Final = (b"\xe8", b"\xe9")
+"""CALL and JMP rel32."""
 _PARAVIRTUAL: Final = 1 << 4
 """The bit of event MODE."""
 
+_VIF: Final = 32
+"""Of an event's flags (model.events.pack_flags)."""
+
 _ENTRIES: Final = frozenset({Kind.EXCEPTION, Kind.INTERRUPT, Kind.SOFTWARE_INTERRUPT})
-_FOLLOWED_CALLS: Final = frozenset({"IRET"})
-_SILENT: Final = frozenset({"SYSENTER", "SYSEXIT"})
+_FOLLOWED: Final = _ENTRIES | {Kind.RETURN}
+_FOLLOWED_CALLS: Final = frozenset({"IRET"}) | following_state.CALLS
+_SILENT: Final = frozenset({"SYSENTER", "SYSEXIT"}) | following_state.INSTRUCTIONS
+
+
+class _Point(NamedTuple):
+    """The call that an entry point of a ROM is."""
+
+    generation: Generation
+    number: int
+    info: CallInfo
+
+
+@lru_cache(maxsize=1024)
+def _entry_point(code: bytes) -> _Point | None:
+    found = identify(code)
+    info = by_number(*found) if found else None
+    return None if found is None or info is None else _Point(*found, info)
 
 
 class Judge:
@@ -43,13 +71,22 @@ class Judge:
         self.machine = machine
         self.findings: list[Finding] = []
         self.shadow = Shadow()
+        self._ledger = Ledger()
         self._view = QuietView(machine)
+        self._tables = TableWatch(machine)
+        self._read_back = False  # the instruction that last read a table was found to read another one natively
         self._potential: dict[tuple[str, int, str], int] = {}
         self._events = machine.journal.count
         self._fresh: list[int] = []  # findings of the present moment, which the next event shows
         self._call: Call | None = None
+        self._vif = machine.system.vif  # the guest's, behind the last event
+        self._vif_before = self._vif  # and before the last call
         self._called: Event | None = None  # the last call's event: the cause of an exception
         machine.witness = self.witness
+
+    def sections(self) -> tuple[Section, ...]:
+        """The critical sections until now, in the order in which they began."""
+        return self._ledger.sections(self.findings, self.machine.step, self.machine.ticks)
 
     # ------------------------------------------------------------------ what it is shown
 
@@ -57,22 +94,32 @@ class Judge:
         """An exit is about to be reacted to."""
         self._fresh.clear()
         self._call = None
-        self._settle()
+        self._settle(self.machine.system.vif)
         match exit_:
             case Sensitive(code):
-                self._executed(code)
+                self._executed(code, lambda view: instruction_outcome(view, code))
             case Halt():
-                self._executed(b"\xf4")
+                self._executed(b"\xf4", lambda view: instruction_outcome(view, b"\xf4"))
+            case SoftInt():
+                self._interrupt(exit_)
+            case PortRead() | PortWrite():
+                self._port(exit_)
             case Hypercall():
                 self._hypercall()
             case Fault():
                 self._faulted(exit_)
+            case Watchpoint():
+                self._loaded()
             case _:
                 pass
 
     def saw(self, event: Event) -> None:
         """An event was logged."""
         number, self._events = self._events, self._events + 1
+        self._see(event, number)
+        self._vif = bool(event.flags >> _VIF & 1)
+
+    def _see(self, event: Event, number: int) -> None:
         for index in self._fresh:
             self.findings[index] = replace(self.findings[index], event=number)
         self._fresh.clear()
@@ -81,19 +128,62 @@ class Judge:
         if not self.machine.system.paravirtual:
             return
         if event.kind is Kind.HYPERCALL:
-            self._called = event
-        interested = rules.EVENTS.get(event.kind, ())
-        if interested or event.kind is Kind.HYPERCALL or event.kind in _ENTRIES:
-            place = self._place(event.step, event.pc)
-            scene = Happened(*place, event=event, number=number, called=self._called, call=self._call)
-            for rule in interested:
-                self._found(replace(each, event=number) for each in rule(scene))
-            self.shadow = following.event(scene)
-            self._settle()
+            self._called, self._vif_before = event, self._vif
+        elif event.kind is Kind.STOLEN:
+            self._stolen(event)
+        elif event.kind is Kind.RETURN and not self.shadow.left:
+            return  # to whom is of interest only to those who wait
+        if event.kind is Kind.HYPERCALL:
+            # The CPU answers some calls by itself and tells of them later, so only the event is of that moment.
+            self._asked_after(event, number, rules.RETURNED.get(following.call_number(event), ()))
+            self._follow(following.called(self.shadow, event), at=event.step)
+            self._settle(bool(event.flags >> _VIF & 1), at=event.step)
+            return
+        scene = self._asked_after(event, number, rules.EVENTS.get(event.kind, ()))
+        if scene is not None and event.kind in _FOLLOWED:
+            self._follow(following.event(scene), ended=event.kind not in _ENTRIES)
+            self._settle(self.machine.system.vif)
+
+    def _asked_after(self, event: Event, number: int, interested: Sequence[EventRule]) -> Happened | None:
+        """Ask rules about an event; what they were shown, None if nobody wants to see it."""
+        if not interested and event.kind not in _FOLLOWED:
+            return None
+        scene = Happened(
+            *self._place(event.step, event.pc),
+            event=event,
+            number=number,
+            called=self._called,
+            call=self._call,
+            vif_before=self._vif_before,
+            vmi=self.machine.vmi,
+        )
+        for rule in interested:
+            self._found(replace(each, event=number) for each in rule(scene))
+        return scene
 
     # ------------------------------------------------------------------ scenes
 
-    def _executed(self, code: bytes) -> None:
+    def _interrupt(self, exit_: SoftInt) -> None:
+        """User code is refused by the same gates on both machines; a kernel can be by those of a low level alone."""
+        if self._view.cpl != USER and is_low_gate(self._view, exit_.vector):
+            self._executed(self._code(), lambda view: interrupt_outcome(view, exit_))
+
+    def _port(self, exit_: PortRead | PortWrite) -> None:
+        """A kernel may access every port on both machines, and the bitmap is one: only IOPL can differ."""
+        if self._view.cpl == USER and self.shadow.iopl != self.machine.system.viopl:
+            self._executed(self._code(), lambda view: port_outcome(view, exit_))
+
+    def _patched(self, site: int) -> bytes:
+        """The bytes of a call site; none where the guest calls some other way, as through a register: then the call
+        does not begin there."""
+        code = self.machine.cpu.peek(site, CALL_LENGTH)
+        return code if code[:1] in _DIRECT else b""
+
+    def _code(self) -> bytes:
+        """The bytes at EIP."""
+        return self.machine.cpu.peek((self._view.eip + self._view.segment(Seg.CS).base) & MASK32, LONGEST)
+
+    def _executed(self, code: bytes, outcome: Callable[[View], Outcome]) -> None:
         machine = self.machine
         if not machine.system.paravirtual:
             return
@@ -103,54 +193,67 @@ class Judge:
         interested = rules.INSTRUCTIONS.get(name, ())
         if not interested and name not in _SILENT:
             return
-        step, pc, _, _, native, shadow = self._place(machine.step, None)
-        here, natively = instruction_outcome(view, code), instruction_outcome(native, code)
+        equal = rules.EQUAL.get(name)
+        if equal is not None and equal(view, instruction):
+            return
+        if name == "IRET":
+            frame = view.segment(Seg.SS).base + view.gpr(Gpr.ESP) & MASK32
+            self._follow(following.without_stale_frame(self.shadow, view, frame), ended=False)
+            native = NativeView(machine, self.shadow, frame=frame)
+        else:
+            native = NativeView(machine, self.shadow, selectors=selectors(view, instruction))
+        here, natively = outcome(view), outcome(native)
         scene = Executed(
-            step,
-            pc,
+            machine.step,
+            view.eip + view.segment(Seg.CS).base & MASK32,
             code[: instruction.length],
             view,
             native,
-            shadow,
+            self.shadow,
             instruction=instruction,
             natively=natively,
             here=here,
         )
         opened = self._judge(each for rule in interested for each in rule(scene))
-        self.shadow = following.instruction(scene, opened)
+        self._follow(following.instruction(scene, opened))
 
     def _hypercall(self) -> None:
-        call = self._call_here()
-        if call is None:
+        machine, view = self.machine, self._view
+        entry = machine.cpu.peek((view.eip + view.segment(Seg.CS).base) & MASK32, STUB_SIZE)
+        point = _entry_point(entry)
+        if point is None:
             return
-        name = call.info.name
-        interested = (*rules.CALLS.get(name, ()), *rules.EVERY_CALL)
+        name = point.info.name
+        interested = rules.CALLS.get(name, ())
         if not interested and name not in _FOLLOWED_CALLS:
             return
+        call = self._call_here(point)
+        if call is None:
+            return
         self._call = call
-        scene = Called(*self._place(self.machine.step, call.site), call=call, vmi=self.machine.vmi)
+        if name == "IRET":
+            self._follow(following.without_stale_frame(self.shadow, view, call.esp + 4 & MASK32), ended=False)
+        step, pc, _, _, _, shadow = self._place(machine.step, call.site)
+        code = self._patched(call.site)
+        native = NativeView(machine, shadow, call=call, frame=call.esp + 4 & MASK32 if name == "IRET" else None)
+        here = call_effects(call, view, machine.vmi)
+        scene = Called(step, pc, code, view, native, shadow, call=call, vmi=machine.vmi, here=here)
         opened = self._judge(each for rule in interested for each in rule(scene))
-        self.shadow = following.call(scene, opened)
+        self._follow(following.call(scene, opened))
 
-    def _call_here(self) -> Call | None:
-        """The VMI call that this VMCALL is; None if it is none, or one that no rule is shown before."""
+    def _call_here(self, point: _Point) -> Call | None:
+        """The VMI call that entered here; None if its return address cannot be read, which is a page fault."""
         view = self._view
-        entry = (view.eip + view.segment(Seg.CS).base) & MASK32
+        esp = view.gpr(Gpr.ESP)
         try:
-            found = identify(view.read(entry, STUB_SIZE))
-            info = by_number(*found) if found else None
-            if found is None or info is None:
-                return None
-            esp = view.gpr(Gpr.ESP)
-            words = view.read(esp, 12) if _has_stack(info.arguments) else view.read(esp, 4) + bytes(8)
+            words = view.read(esp, 12) if _has_stack(point.info.arguments) else view.read(esp, 4) + bytes(8)
         except PageFault:
             return None
-        generation, number = found
         back, first, second = (int.from_bytes(words[at : at + 4], "little") for at in (0, 4, 8))
         return Call(
-            generation=generation,
-            number=number,
-            info=info,
+            generation=point.generation,
+            number=point.number,
+            info=point.info,
             eax=view.gpr(Gpr.EAX),
             edx=view.gpr(Gpr.EDX),
             ecx=view.gpr(Gpr.ECX),
@@ -161,17 +264,45 @@ class Judge:
         )
 
     def _faulted(self, exit_: Fault) -> None:
-        if not self.machine.system.paravirtual or not rules.FAULTS:
+        interested = rules.FAULTS.get(exit_.vector, ())
+        if not self.machine.system.paravirtual or not interested:
             return
-        place = self._place(self.machine.step, None)
+        step, pc, code, view, _, shadow = self._place(self.machine.step, None)
+        instruction = decode(code, code_bits(view))
         scene = Faulted(
-            *place,
+            step,
+            pc,
+            code[: instruction.length],
+            view,
+            NativeView(self.machine, shadow, selectors=selectors(view, instruction)),
+            shadow,
             vector=exit_.vector,
             error=exit_.error,
             address=exit_.address,
-            instruction=decode(place[2], code_bits(self._view)),
+            instruction=instruction,
         )
-        self._judge(each for rule in rules.FAULTS for each in rule(scene))
+        self._judge(each for rule in interested for each in rule(scene))
+
+    def _loaded(self) -> None:
+        """The guest may have read a descriptor that the machine has rewritten."""
+        read = self._tables.taken()
+        if read is None or (read.again and self._read_back):
+            return
+        machine, shadow = self.machine, self.shadow
+        scene = Loaded(
+            machine.step,
+            read.pc,
+            read.code,
+            self._view,
+            NativeView(machine, shadow),
+            shadow,
+            address=read.address,
+            width=read.width,
+            instruction=read.instruction,
+        )
+        count = len(self.findings)
+        self._found(each for rule in rules.LOADS for each in rule(scene))  # no event shows it
+        self._read_back = len(self.findings) > count
 
     def _place(self, step: Step, pc: int | None) -> tuple[Step, int, bytes, QuietView, NativeView, Shadow]:
         """The fields of Scene."""
@@ -186,12 +317,13 @@ class Judge:
         """Keep what the rules found; the index of the finding since which native IF is another."""
         start = len(self.findings)
         self._found(found)
-        self._fresh.extend(range(start, len(self.findings)))
-        for index in range(start, len(self.findings)):
-            finding = self.findings[index]
-            if finding.what == "eflags.IF" and finding.standing is Standing.PROVEN:
-                return index
-        return None
+        new = range(start, len(self.findings))
+        self._fresh.extend(new)
+        opened = next((index for index in new if _opens(self.findings[index])), None)
+        for index in new:
+            if self.findings[index].rule == NOT_RESTORED and self.findings[index].opened_by is None:
+                self.findings[index] = replace(self.findings[index], opened_by=opened)
+        return opened
 
     def _found(self, found: Iterable[Finding]) -> None:
         """Potential findings are kept once for each place, and counted."""
@@ -212,12 +344,36 @@ class Judge:
         assert isinstance(after, int)
         if after & ~before & _PARAVIRTUAL:
             system = self.machine.system
-            self.shadow = Shadow(vif=system.vif, iopl=system.viopl)
+            self._follow(replace(self.shadow, vif=system.vif, iopl=system.viopl))
 
-    def _settle(self) -> None:
-        """Where the native IF and the machine's are one again, no finding is to blame."""
-        if self.shadow.section is not None and self.shadow.vif == self.machine.system.vif:
-            self.shadow = replace(self.shadow, section=None)
+    def _follow(self, shadow: Shadow, *, at: Step | None = None, ended: bool = True) -> None:
+        """`at`: the step of the moment, where that is not the machine's."""
+        before, self.shadow = self.shadow, shadow
+        if shadow is before:
+            return
+        if shadow.tables is not before.tables:
+            self._tables.follow(shadow.tables)
+        step = self.machine.step if at is None else at
+        self._ledger.moved(before, shadow, step, self.machine.clock.ticks(step), ended=ended)
+
+    def _settle(self, vif: bool, *, at: Step | None = None) -> None:
+        """Where the native IF and the machine's are one again, no finding is to blame; and they are one unless a
+        finding says why not. `vif`: the machine's."""
+        shadow = self.shadow
+        if shadow.section is not None and shadow.vif == vif:
+            self._follow(replace(shadow, section=None), at=at)
+        elif shadow.section is None and shadow.vif != vif:
+            self._follow(replace(shadow, vif=vif), at=at)
+
+    def _stolen(self, event: Event) -> None:
+        _, ticks = event.args[:2]
+        assert isinstance(ticks, int)
+        self._ledger.stolen(ticks)
+
+
+def _opens(finding: Finding) -> bool:
+    """Whether native IF is another since then."""
+    return finding.what == "eflags.IF" and finding.standing is Standing.PROVEN
 
 
 def _has_stack(arguments: Iterable[Operand]) -> bool:

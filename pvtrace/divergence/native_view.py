@@ -4,17 +4,21 @@ It differs from the machine in what VMI changes and in nothing else: the kernel 
 the native ones, selectors and descriptors are what the guest supplied, and no hypervisor lives in linear space.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from struct import pack, unpack, unpack_from
 from typing import TYPE_CHECKING, Final
 
 from pvtrace.divergence.quiet_view import QuietView
-from pvtrace.divergence.shadow import Shadow
-from pvtrace.model.registers import Segment
+from pvtrace.divergence.shadow import Image, Shadow
+from pvtrace.model.registers import Gpr, Segment
+from pvtrace.vmi.call import Call
 from pvtrace.x86 import descriptors
 from pvtrace.x86.descriptors import KERNEL_RING, NO_HOLE, deprivileged, is_null, segment_from_descriptor
 from pvtrace.x86.eflags import VM
 from pvtrace.x86.fast_calls import SYSENTER_CS
+from pvtrace.x86.operands import MASK32
+from pvtrace.x86.selector_operands import NONE, Selectors
 from pvtrace.x86.state import System
 from pvtrace.x86.view import PageFault
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 _ENTRY: Final = 8
 _IMAGE: Final = 4
+_FRAME_CS: Final = 4
 
 
 def native_selector(selector: int) -> int:
@@ -33,14 +38,38 @@ def native_selector(selector: int) -> int:
 class NativeView(QuietView):
     """See x86.view.View. Of a guest that is native already it is the guest as it is."""
 
-    __slots__ = ("_shadow",)
+    __slots__ = ("_frame", "_segments", "_selectors", "_shadow", "_site")
 
-    def __init__(self, machine: "Machine", shadow: Shadow) -> None:
+    def __init__(
+        self,
+        machine: "Machine",
+        shadow: Shadow,
+        *,
+        call: Call | None = None,
+        frame: int | None = None,
+        selectors: Selectors = NONE,
+    ) -> None:
+        """`call`: a VMI call that was made, and natively was not; `frame`: linear address of EIP, CS and EFLAGS that
+        IRET is about to take; `selectors`: those that another instruction is about to take."""
         super().__init__(machine)
         self._shadow = shadow
+        self._segments: dict[int, Segment] = {}
+        self._site = None if call is None else call.site
+        self._frame = frame
+        self._selectors = selectors if super().cpl == KERNEL_RING else NONE
         if machine.system.paravirtual:
             self.read = self._native_read
             self.cr = self._native_cr
+            self.segment = self._native_segment
+        if self._selectors.registers:
+            self.gpr = self._native_gpr
+        if call is not None:
+            gpr, esp = self.gpr, call.esp + 4 & MASK32
+            self.gpr = lambda register: esp if register == Gpr.ESP else gpr(register)
+
+    @property
+    def eip(self) -> int:
+        return super().eip if self._site is None else self._site
 
     @property
     def cpl(self) -> int:
@@ -65,25 +94,37 @@ class NativeView(QuietView):
             system, paravirtual=False, vif=shadow.vif, viopl=shadow.iopl, hole=NO_HOLE, kernel_stack=None, msrs=msrs
         )
 
-    def segment(self, register: int) -> Segment:
-        segment = super().segment(register)
-        return self._as_supplied(segment) if self._machine.system.paravirtual else segment
+    def _native_segment(self, register: int) -> Segment:
+        """A view is of one moment: it asks once."""
+        known = self._segments.get(register)
+        if known is None:
+            known = self._segments[register] = self._as_supplied(self._machine.cpu.segment(register))
+        return known
 
     def _as_supplied(self, segment: Segment) -> Segment:
         """The register as loading the guest's own descriptor would have made it, if it was loaded from that."""
         if is_null(segment.selector) or self.eflags & VM:
             return segment
         selector = native_selector(segment.selector)
-        try:
-            image = descriptors.fetch(self, selector)
-        except PageFault:
-            image = None
-        if image is not None:
+        for image in self._images(selector):
             here = segment_from_descriptor(segment.selector, *deprivileged(*image, self._machine.system.hole))
             if (here.base, here.limit) == (segment.base, segment.limit):
                 return segment_from_descriptor(selector, *image)
         level = 0 if segment.dpl == KERNEL_RING else segment.dpl
         return replace(segment, selector=selector, attributes=descriptors.with_dpl(segment.attributes, level))
+
+    def _images(self, selector: int) -> Iterator[Image]:
+        """What the guest has supplied for a descriptor: as it is now, and as it was when the machine rewrote it."""
+        try:
+            address = descriptors.descriptor_address(self, selector)
+            image = descriptors.fetch(self, selector)
+        except PageFault:
+            return
+        if address is None or image is None:
+            return
+        yield image
+        if address in self._shadow.tables:
+            yield self._shadow.tables[address][1]
 
     def _native_read(self, address: int, size: int, user: bool = False) -> bytes:
         data, shadow = self._peek(address, size, user), self._shadow
@@ -96,14 +137,32 @@ class NativeView(QuietView):
                 (here,) = unpack_from("<I", data, offset)
                 native, _ = shadow.native_image(at, here)
                 data = data[:offset] + pack("<I", native) + data[offset + _IMAGE :]
-        return data
+        for at in self._selectors.addresses:
+            if 0 <= at - address < size:
+                offset = at - address
+                data = data[:offset] + bytes([native_selector(data[offset])]) + data[offset + 1 :]
+        return data if self._frame is None else self._with_native_cs(address, data, self._frame)
+
+    def _native_gpr(self, register: int) -> int:
+        value = self._machine.cpu.gpr(register)
+        return native_selector(value) if register in self._selectors.registers else value
+
+    def _with_native_cs(self, address: int, data: bytes, frame: int) -> bytes:
+        """CS in the frame of a return to the kernel, as natively it was pushed."""
+        offset = frame + _FRAME_CS - address
+        if not 0 <= offset <= len(data) - 4:
+            return data
+        cs, image = unpack("<II", self._peek(frame + _FRAME_CS, 8))
+        if image & VM:
+            return data
+        return data[:offset] + pack("<I", native_selector(cs)) + data[offset + 4 :]
 
     def _native_cr(self, number: int) -> int:
         value = self._machine.cpu.cr(number)
         match number:
             case 0:
-                return value & ~self._shadow.cr0
+                return value ^ self._shadow.cr0
             case 4:
-                return value & ~self._shadow.cr4
+                return value ^ self._shadow.cr4
             case _:
                 return value

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pvtrace.machine.view import MachineView
 from pvtrace.model.snapshot import PAGE
-from pvtrace.x86.operands import MASK32
+from pvtrace.x86.operands import MASK32, is_user
 from pvtrace.x86.view import PageFault
 
 if TYPE_CHECKING:
@@ -38,6 +38,15 @@ class QuietView(MachineView):
         except PageFault:
             return False
         return True
+
+    def refusal(self, address: int, *, write: bool) -> PageFault | None:
+        """The page fault that an access to this byte is by the guest's page tables, with the rights of the code that
+        runs; the hypervisor's own refusal is not asked."""
+        try:
+            self._machine.cpu.look(address, write, is_user(self))
+        except PageFault as refused:
+            return refused
+        return None
 
     def wallclock(self) -> int:
         """By virtual time alone: asking the outside would be heard."""

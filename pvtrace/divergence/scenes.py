@@ -5,15 +5,17 @@ A scene is taken before the machine does anything about the moment, but for Happ
 
 from dataclasses import dataclass
 
+from pvtrace.divergence.native_view import NativeView
 from pvtrace.divergence.outcomes import Outcome
+from pvtrace.divergence.quiet_view import QuietView
 from pvtrace.divergence.shadow import Shadow
 from pvtrace.model.events import Event
 from pvtrace.model.findings import Finding, Shown, Standing
 from pvtrace.model.step import Step
 from pvtrace.vmi.call import Call
+from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86.disasm import Instruction
-from pvtrace.x86.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,8 @@ class Scene:
     step: Step
     pc: int
     code: bytes
-    view: View
-    native: View
+    view: QuietView
+    native: NativeView
     shadow: Shadow
 
     def finding(
@@ -70,10 +72,12 @@ class Executed(Scene):
 
 @dataclass(frozen=True, slots=True)
 class Called(Scene):
-    """A VMI call was made, and is about to be performed. `pc` is the call site."""
+    """A VMI call was made, and is about to be performed. `pc` is the call site, and so is the EIP of `native`, whose
+    stack has no return address: natively nothing was called. `here`: what the call does."""
 
     call: Call
     vmi: VmiState
+    here: VmiEffects
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,24 @@ class Faulted(Scene):
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded(Scene):
+    """An instruction has read `width` bytes from a linear `address` on, some of them in or near descriptors that the
+    machine has rewritten. The machine stands behind it."""
+
+    address: int
+    width: int
+    instruction: Instruction
+
+
+@dataclass(frozen=True, slots=True)
 class Happened(Scene):
     """An event was logged; the machine stands behind it. `number`: the event's; `called`: the last VMI call's event,
-    and `call` that call itself, if rules were shown it (rules.CALLS)."""
+    and `call` that call itself, if rules were shown it (rules.CALLS); `vif_before`: the guest's IF before that call;
+    `vmi`: as it is behind the event."""
 
     event: Event
     number: int
     called: Event | None
     call: Call | None
+    vif_before: bool
+    vmi: VmiState

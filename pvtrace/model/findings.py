@@ -49,10 +49,47 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """A critical section that is none here: from the finding since which native IF is off, while this machine's is on,
+    to where native IF comes on again.
+
+    `opened_by`: index of that finding, which says where and by what. `start`, `end`: steps; `start_ticks`, `end_ticks`:
+    virtual time, which is the TSC. `ended`: False if native IF never came on again; `end` is then where the recording
+    ends, or where it turned out that nobody returns to the section. `handlers`: ticks from each entry to the return to
+    the section, less the stolen ones; `stolen`: ticks in which the hypervisor ran something else. `interrupts`,
+    `faults`, `reschedules`: how often each came inside.
+    """
+
+    opened_by: int
+    start: Step
+    end: Step
+    start_ticks: int
+    end_ticks: int
+    ended: bool
+    handlers: int = 0
+    stolen: int = 0
+    interrupts: int = 0
+    faults: int = 0
+    reschedules: int = 0
+
+    @property
+    def length(self) -> int:
+        """Ticks, as its own code would measure them by the TSC."""
+        return self.end_ticks - self.start_ticks
+
+    @property
+    def own(self) -> int:
+        """Ticks that its own code ran."""
+        return self.length - self.handlers - self.stolen
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What a recording was found to hold. `until`: it was looked at up to this step; `rules`: digest of the rules'
-    generation, so that findings of older rules are not taken for those of today."""
+    generation, so that findings of older rules are not taken for those of today. `sections`: in the order in which they
+    began."""
 
     until: Step
     rules: str
     findings: tuple[Finding, ...]
+    sections: tuple[Section, ...] = ()

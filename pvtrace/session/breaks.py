@@ -107,13 +107,14 @@ class DivergenceWatch:
         self._machine = machine
         self._judge = Judge(machine)
         self._seen = 0
+        self._stopped = False
 
     def event(self, event: Event) -> None:
         """The machine did this."""
         self._judge.saw(event)
         found = self._judge.findings
-        while self._seen < len(found):
+        while self._seen < len(found) and not self._stopped:
             finding, self._seen = found[self._seen], self._seen + 1
             if finding.standing is Standing.PROVEN:
                 self._machine.pause(f"stopped at --break-on divergence: {finding.rule}: {finding.text}")
-                return
+                self._stopped = True

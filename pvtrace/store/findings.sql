@@ -2,6 +2,8 @@
 -- whenever it is judged, so these tables may change where the others may not.
 
 DROP VIEW IF EXISTS divergence;
+DROP VIEW IF EXISTS critical_section;
+DROP TABLE IF EXISTS section;
 DROP TABLE IF EXISTS finding;
 DROP TABLE IF EXISTS judgement;
 
@@ -31,6 +33,21 @@ CREATE TABLE finding (
 
 CREATE INDEX finding_step ON finding(step);
 
+CREATE TABLE section (                   -- where native IF would have been off and the machine's was on
+    id          INTEGER PRIMARY KEY,     -- from 0
+    opened_by   INTEGER NOT NULL REFERENCES finding(id),
+    "start"     INTEGER NOT NULL,        -- steps
+    "end"       INTEGER NOT NULL,
+    start_ticks INTEGER NOT NULL,        -- virtual time
+    end_ticks   INTEGER NOT NULL,
+    ended       INTEGER NOT NULL,        -- 0: native IF never came on again
+    handlers    INTEGER NOT NULL,        -- ticks between entries and the returns to the section, without stolen ones
+    stolen      INTEGER NOT NULL,        -- ticks
+    interrupts  INTEGER NOT NULL,        -- findings of the rule interrupted that it opened
+    faults      INTEGER NOT NULL,        -- fault-in-section
+    reschedules INTEGER NOT NULL         -- rescheduled
+) STRICT;
+
 CREATE VIEW divergence AS                -- public, as the other views are
 SELECT f.id, f.step, printf('%08x', f.pc) AS pc,
        coalesce((SELECT CASE WHEN f.pc = s.address THEN s.name
@@ -42,3 +59,8 @@ SELECT f.id, f.step, printf('%08x', f.pc) AS pc,
        CASE typeof(f.paravirtual) WHEN 'integer' THEN printf('0x%x', f.paravirtual) ELSE f.paravirtual END AS paravirtual,
        f.text, f.setting, f.opened_by, f.event, f.times
 FROM finding f;
+
+CREATE VIEW critical_section AS
+SELECT s.id, d.place, s."start", s."end", s.ended, s.end_ticks - s.start_ticks AS length, s.handlers, s.stolen,
+       s.end_ticks - s.start_ticks - s.handlers - s.stolen AS own, s.interrupts, s.faults, s.reschedules, s.opened_by
+FROM section s JOIN divergence d ON d.id = s.opened_by;

@@ -3,12 +3,12 @@
 `perform` is the one door to this package for the machine. The calls themselves are listed in rom.abi.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from pvtrace.model.registers import Gpr, Seg
+from pvtrace.model.registers import Gpr, Seg, Segment
 from pvtrace.model.stops import Why
 from pvtrace.vmi import apic, control, deferral, descriptors, init, interrupts, io, mmu, time, transitions
 from pvtrace.vmi.call import Call, Handler, fault, page_fault
@@ -116,9 +116,17 @@ def _refused(call: Call, view: View) -> VmiEffects:
             return ()
         detail = f"the guest called VMI {name} at {call.site:08x} before VMI Init had made it paravirtual"
         return (End(Why.TERMINATED, detail=detail),)
-    for register in _FLAT[call.info.segments]:
-        segment = view.segment(register)
-        if not is_flat(segment, view.system.hole) or (register in _WITH_SIZE and not segment.big):
-            note = Note(f"VMI {name} called at {call.site:08x} with {register.name} not a flat 32-bit segment")
-            return (note, *fault(call, view, GP, 0))
-    return ()
+    register = unusable_segment(call.info, view.segment, view.system.hole)
+    if register is None:
+        return ()
+    note = Note(f"VMI {name} called at {call.site:08x} with {register.name} not a flat 32-bit segment")
+    return (note, *fault(call, view, GP, 0))
+
+
+def unusable_segment(info: CallInfo, segment: Callable[[int], Segment], hole: int) -> Seg | None:
+    """The first segment register with which the call cannot be made; None if all are as they must be."""
+    for register in _FLAT[info.segments]:
+        loaded = segment(register)
+        if not is_flat(loaded, hole) or (register in _WITH_SIZE and not loaded.big):
+            return register
+    return None

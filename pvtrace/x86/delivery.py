@@ -36,6 +36,9 @@ from pvtrace.x86.view import PageFault, View
 RESERVE: Final = 32
 """Bytes of stack that a paravirtual guest must have free below the frame (VMI, rules for trap handlers)."""
 
+NO_ROOM: Final = f"leaves no {RESERVE} writable bytes of kernel stack"
+"""Of the words with which a run ends that lacks them."""
+
 _IDT_BIT: Final = 2
 _GATES: Final = (
     SystemType.INTERRUPT_GATE16,
@@ -270,8 +273,7 @@ def _protected(view: View, event: _Event) -> Delivery:
         return End(
             Why.TERMINATED,
             0,
-            f"{mnemonic(event.vector)} leaves no {RESERVE} writable bytes of kernel stack below {pointer:08x}, "
-            "which the VMI rules require at handler entry",
+            f"{mnemonic(event.vector)} {NO_ROOM} below {pointer:08x}, which the VMI rules require at handler entry",
         )
     esp = with_sp(view, stack, pointer)
     effects = (

@@ -11,6 +11,7 @@ import capstone
 from capstone import x86 as cs_x86
 
 from pvtrace.model.registers import Gpr, Seg
+from pvtrace.x86 import eflags
 
 BAD: Final = "(BAD)"
 LONGEST: Final = 15
@@ -232,3 +233,81 @@ def memory_access(code: bytes, bits: int = 32) -> MemoryAccess | None:
     loads = any(op.access & capstone.CS_AC_READ for op in operands)
     stores = any(op.access & capstone.CS_AC_WRITE for op in operands)
     return MemoryAccess(operands[0].size, loads, stores, loads and stores and len(operands) == 1)
+
+
+@dataclass(frozen=True, slots=True)
+class FlagUse:
+    """What an instruction does with the arithmetic flags, as masks of EFLAGS: those that it reads, before those that it
+    writes (undefined ones included). `onward`: where control certainly goes on, in bytes from its start; None where
+    that depends."""
+
+    reads: int
+    writes: int
+    onward: int | None
+
+
+_FLAG_BITS: Final = (
+    (eflags.CF, cs_x86.X86_EFLAGS_TEST_CF, cs_x86.X86_EFLAGS_MODIFY_CF | cs_x86.X86_EFLAGS_RESET_CF),
+    (eflags.CF, 0, cs_x86.X86_EFLAGS_UNDEFINED_CF | cs_x86.X86_EFLAGS_SET_CF),
+    (eflags.PF, cs_x86.X86_EFLAGS_TEST_PF, cs_x86.X86_EFLAGS_MODIFY_PF | cs_x86.X86_EFLAGS_RESET_PF),
+    (eflags.PF, 0, cs_x86.X86_EFLAGS_UNDEFINED_PF | cs_x86.X86_EFLAGS_SET_PF),
+    (eflags.AF, cs_x86.X86_EFLAGS_TEST_AF, cs_x86.X86_EFLAGS_MODIFY_AF | cs_x86.X86_EFLAGS_RESET_AF),
+    (eflags.AF, 0, cs_x86.X86_EFLAGS_UNDEFINED_AF | cs_x86.X86_EFLAGS_SET_AF),
+    (eflags.ZF, cs_x86.X86_EFLAGS_TEST_ZF, cs_x86.X86_EFLAGS_MODIFY_ZF | cs_x86.X86_EFLAGS_RESET_ZF),
+    (eflags.ZF, 0, cs_x86.X86_EFLAGS_UNDEFINED_ZF | cs_x86.X86_EFLAGS_SET_ZF),
+    (eflags.SF, cs_x86.X86_EFLAGS_TEST_SF, cs_x86.X86_EFLAGS_MODIFY_SF | cs_x86.X86_EFLAGS_RESET_SF),
+    (eflags.SF, 0, cs_x86.X86_EFLAGS_UNDEFINED_SF | cs_x86.X86_EFLAGS_SET_SF),
+    (eflags.OF, cs_x86.X86_EFLAGS_TEST_OF, cs_x86.X86_EFLAGS_MODIFY_OF | cs_x86.X86_EFLAGS_RESET_0F),
+    (eflags.OF, 0, cs_x86.X86_EFLAGS_UNDEFINED_OF | cs_x86.X86_EFLAGS_SET_OF | cs_x86.X86_EFLAGS_RESET_OF),
+)
+"""A flag, and Capstone's bits for reading and for writing it."""
+
+_UNTOLD_READS: Final = {
+    **dict.fromkeys(("RCL", "RCR", "CMC", "SALC", "FCMOVB", "FCMOVNB"), eflags.CF),
+    **dict.fromkeys(("DAA", "DAS"), eflags.CF | eflags.AF),
+    **dict.fromkeys(("AAA", "AAS"), eflags.AF),
+    **dict.fromkeys(("FCMOVE", "FCMOVNE"), eflags.ZF),
+    **dict.fromkeys(("FCMOVBE", "FCMOVNBE"), eflags.CF | eflags.ZF),
+    **dict.fromkeys(("FCMOVU", "FCMOVNU"), eflags.PF),
+    "LAHF": eflags.ARITHMETIC & ~eflags.OF,
+    "INTO": eflags.OF,
+    "PUSHF": eflags.ARITHMETIC,
+}
+"""What Capstone does not say (SDM volume 1, appendix A). Of an x87 instruction it says nothing of EFLAGS."""
+
+_FLOAT_COMPARES: Final = frozenset({"FCOMI", "FCOMPI", "FCOMIP", "FUCOMI", "FUCOMPI", "FUCOMIP"})
+_LEAVING: Final = frozenset({"HLT", "SYSENTER", "SYSEXIT", "UD0", "UD1", "UD2", "VMCALL", "VMMCALL", BAD})
+_TRANSFERS: Final = (
+    capstone.CS_GRP_JUMP,
+    capstone.CS_GRP_CALL,
+    capstone.CS_GRP_RET,
+    capstone.CS_GRP_INT,
+    capstone.CS_GRP_IRET,
+    capstone.CS_GRP_BRANCH_RELATIVE,
+)
+
+
+@lru_cache(maxsize=8192)
+def flag_use(code: bytes, bits: int = 32) -> FlagUse:
+    """Of the instruction at the start of `code`."""
+    decoded = next(_DECODERS[bits].disasm(code[:LONGEST], 0, count=1), None)
+    name = decode(code[:LONGEST], bits).mnemonic
+    if decoded is None:
+        return FlagUse(0, 0, None)
+    if cs_x86.X86_GRP_FPU in decoded.groups:
+        writes = eflags.ARITHMETIC if name in _FLOAT_COMPARES else 0
+        return FlagUse(_UNTOLD_READS.get(name, 0), writes, decoded.size)
+    reads, writes = _UNTOLD_READS.get(name, 0), 0
+    for bit, read, written in _FLAG_BITS:
+        reads |= bit if decoded.eflags & read else 0
+        writes |= bit if decoded.eflags & written else 0
+    return FlagUse(reads, writes, _onward(decoded, name, bits))
+
+
+def _onward(decoded: "capstone.CsInsn", name: str, bits: int) -> int | None:
+    if name in ("JMP", "CALL") and decoded.operands[0].type == cs_x86.X86_OP_IMM:
+        sign = 1 << bits - 1
+        return (int(decoded.operands[0].imm) & 2 * sign - 1 ^ sign) - sign
+    if name in _LEAVING or any(group in decoded.groups for group in _TRANSFERS):
+        return None
+    return int(decoded.size)

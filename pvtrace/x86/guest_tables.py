@@ -49,14 +49,14 @@ Entry = tuple[int, int]
 def table_images(view: View, table: TableRegister, hole: int, first: int = 0) -> Effects:
     """The stores that make a table's entries from index `first` on what they must be."""
     stores = []
-    for address, entry in _entries(view, table, first):
+    for address, entry in entries(view, table, first):
         image = deprivileged(*entry, hole)
         if image != entry and view.writable(address, ENTRY):
             stores.append(WriteMemory(address, pack("<II", *image)))
     return tuple(stores)
 
 
-def _entries(view: View, table: TableRegister, first: int) -> Iterator[tuple[int, Entry]]:
+def entries(view: View, table: TableRegister, first: int) -> Iterator[tuple[int, Entry]]:
     """The readable entries with their addresses, read page by page."""
     index, count = first, (min(table.limit, 0xFFFF) + 1) // ENTRY
     while index < count:

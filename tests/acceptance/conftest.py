@@ -16,7 +16,7 @@ import pytest
 from pvtrace.session.replay import ReplayResult, replay
 from pvtrace.store.reader import TraceReader
 
-DEMOS: Final = ("hello", "faults", "irqs", "echo", "userland")
+DEMOS: Final = ("hello", "faults", "irqs", "echo", "userland", "timing")
 PATIENCE: Final = 120.0
 """Seconds after which a process that should have ended counts as hung."""
 

@@ -18,7 +18,7 @@ from tests.machine.guests import GUESTS
 from tests.machine.small import LIMIT, assemble, demo, machine
 
 SMALL = [(name, paravirtual) for name in GUESTS for paravirtual in (False, True)]
-DEMOS = ("hello", "faults", "irqs", "echo", "userland")
+DEMOS = ("hello", "faults", "irqs", "echo", "userland", "timing")
 
 
 class End(NamedTuple):

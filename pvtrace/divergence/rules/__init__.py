@@ -1,18 +1,62 @@
 """Which rules are asked at which moment: the tables of all families put together.
 
-`INSTRUCTIONS` by mnemonic (x86.disasm), `CALLS` by the call's name (rom.abi) and `EVERY_CALL` for all of them, `FAULTS`
-for every exception that the CPU itself raises, `EVENTS` by kind.
+`INSTRUCTIONS` by mnemonic (x86.disasm), `CALLS` by the call's name (rom.abi) before it is performed, `RETURNED` by its
+unified number when it has returned, `FAULTS` by the vector of an exception that the CPU itself raises, `LOADS` for
+reads of rewritten descriptors, `EVENTS` by kind. `EQUAL` by mnemonic: where there is nothing to ask. A family's place
+in the lists is the order in which its rules are asked: what follows from a finding comes after it.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
-from pvtrace.divergence.rules import flags
-from pvtrace.divergence.rules.rule import CallRule, EventRule, FaultRule, InstructionRule
+from pvtrace.divergence.rules import (
+    addresses,
+    calls,
+    consequences,
+    control,
+    delivery,
+    descriptors,
+    flags,
+    interrupts,
+    processor,
+    read_back,
+    returns,
+    segments,
+    selectors,
+    tables,
+    transfers,
+)
+from pvtrace.divergence.rules.rule import CallRule, Equal, EventRule, FaultRule, InstructionRule, LoadRule
 from pvtrace.model.events import Kind
 
-INSTRUCTIONS: Final[Mapping[str, tuple[InstructionRule, ...]]] = {**flags.INSTRUCTIONS}
-CALLS: Final[Mapping[str, tuple[CallRule, ...]]] = {}
-EVERY_CALL: Final[tuple[CallRule, ...]] = ()
-FAULTS: Final[tuple[FaultRule, ...]] = ()
-EVENTS: Final[Mapping[Kind, tuple[EventRule, ...]]] = {}
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+def _merged(*families: Mapping[K, tuple[R, ...]]) -> Mapping[K, tuple[R, ...]]:
+    keys = dict.fromkeys(key for family in families for key in family)
+    return {key: tuple(rule for family in families for rule in family.get(key, ())) for key in keys}
+
+
+INSTRUCTIONS: Final[Mapping[str, tuple[InstructionRule, ...]]] = _merged(
+    flags.INSTRUCTIONS,
+    selectors.INSTRUCTIONS,
+    segments.INSTRUCTIONS,
+    transfers.INSTRUCTIONS,
+    tables.INSTRUCTIONS,
+    processor.INSTRUCTIONS,
+    addresses.INSTRUCTIONS,
+    descriptors.INSTRUCTIONS,
+    control.INSTRUCTIONS,
+    consequences.INSTRUCTIONS,
+)
+CALLS: Final[Mapping[str, tuple[CallRule, ...]]] = _merged(
+    returns.CALLS, descriptors.CALLS, control.CALLS, interrupts.CALLS
+)
+EQUAL: Final[Mapping[str, Equal]] = selectors.EQUAL
+LOADS: Final[tuple[LoadRule, ...]] = read_back.LOADS
+FAULTS: Final[Mapping[int, tuple[FaultRule, ...]]] = _merged(segments.FAULTS, addresses.FAULTS)
+RETURNED: Final[Mapping[int, tuple[EventRule, ...]]] = calls.RETURNED
+EVENTS: Final[Mapping[Kind, tuple[EventRule, ...]]] = _merged(
+    delivery.EVENTS, calls.EVENTS, interrupts.EVENTS, consequences.EVENTS
+)

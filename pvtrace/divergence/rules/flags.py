@@ -3,10 +3,10 @@
 A rule compares what the same handler (x86.flag_instructions, x86.returns) says for the machine and for native hardware.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from pvtrace.divergence.outcomes import Outcome
+from pvtrace.divergence.outcomes import Outcome, guest_eflags
 from pvtrace.divergence.rules.rule import InstructionRule
 from pvtrace.divergence.scenes import Executed
 from pvtrace.model.findings import Finding, Standing
@@ -27,14 +27,14 @@ def user_iopl(scene: Executed) -> Iterator[Finding]:
     native, paravirtual = scene.natively, scene.here
     name = scene.instruction.mnemonic
     before = _if(scene.native.eflags)
-    if native.raised is None and _if(native.flags) != _if(paravirtual.flags):
+    if native.raised is None and _if(native.flags) != _if(paravirtual.flags) and _reaches_for(scene, _if):
         yield scene.finding(
             "user-iopl",
             "eflags.IF",
             before=before,
             native=_if(native.flags),
             paravirtual=_if(paravirtual.flags),
-            text=f"user {name} at IOPL {scene.shadow.iopl} {_wish(scene, native)}: natively IF becomes "
+            text=f"user {name} at IOPL {scene.shadow.iopl} {_wish(scene)}: natively IF becomes "
             f"{_if(native.flags)}, here it stays {_if(paravirtual.flags)}",
         )
     elif name == "POPF" and native.raised is None and paravirtual.asked is not None:
@@ -56,9 +56,16 @@ def _ignored_by_both(scene: Executed, native: Outcome, before: int) -> Iterator[
         )
 
 
-def _wish(scene: Executed, native: Outcome) -> str:
+def _reaches_for(scene: Executed, of: Callable[[int], int]) -> bool:
+    """Whether the instruction changes this field natively, or its operand here asks for that. One that does neither
+    only shows that the field was another before."""
+    native, asked = scene.natively.flags, scene.here.asked
+    return of(native) != of(scene.native.eflags) or (asked is not None and of(asked) != of(guest_eflags(scene.view)))
+
+
+def _wish(scene: Executed) -> str:
     if scene.instruction.mnemonic == "POPF":
-        return f"with image {native.asked or 0:#x}"
+        return f"with image {scene.here.asked or 0:#x}"
     return "asks for IF=1" if scene.instruction.mnemonic == "STI" else "asks for IF=0"
 
 
@@ -77,15 +84,15 @@ def _owned_bits(scene: Executed, rule: str, native: Outcome, paravirtual: Outcom
     name = scene.instruction.mnemonic
     before = scene.native.eflags
     for what, of in (("IF", _if), ("IOPL", eflags.iopl)):
-        if of(native.flags) != of(paravirtual.flags):
+        if of(native.flags) != of(paravirtual.flags) and _reaches_for(scene, of):
             yield scene.finding(
                 rule,
                 f"eflags.{what}",
                 before=of(before),
                 native=of(native.flags),
                 paravirtual=of(paravirtual.flags),
-                text=f"kernel {name} with image {native.asked or 0:#x}: natively {what} becomes {of(native.flags)}, "
-                f"here it stays {of(paravirtual.flags)}",
+                text=f"kernel {name} with image {paravirtual.asked or 0:#x}: natively {what} becomes "
+                f"{of(native.flags)}, here it stays {of(paravirtual.flags)}",
             )
             return
 

@@ -2,10 +2,17 @@
 
 from collections.abc import Callable, Iterator
 
-from pvtrace.divergence.scenes import Called, Executed, Faulted, Happened
+from pvtrace.divergence.scenes import Called, Executed, Faulted, Happened, Loaded
 from pvtrace.model.findings import Finding
+from pvtrace.x86.disasm import Instruction
+from pvtrace.x86.view import View
 
 InstructionRule = Callable[[Executed], Iterator[Finding]]
 CallRule = Callable[[Called], Iterator[Finding]]
+LoadRule = Callable[[Loaded], Iterator[Finding]]
 FaultRule = Callable[[Faulted], Iterator[Finding]]
 EventRule = Callable[[Happened], Iterator[Finding]]
+
+Equal = Callable[[View, Instruction], bool]
+"""Whether an instruction has the same outcome on both machines for sure. Cheaper than to compare; where it says no, the
+rules do."""
