@@ -26,9 +26,9 @@ FLAG_INSTRUCTIONS: Final = frozenset({"CLI", "STI", "POPF", "IRET", "SYSENTER", 
 IF_CALLS: Final = {"EnableInterrupts": True, "DisableInterrupts": False, "Halt": True, "SYSEXIT": True}
 """Calls that leave IF so, whatever it was."""
 
-_NAMES: Final = {
-    number: name for name in (*IF_CALLS, "SetInterruptMask", "WRMSR", "SetIOPLMask") for number in call_numbers(name)
-}
+_IF_BEHIND: Final = {number: vif for name, vif in IF_CALLS.items() for number in call_numbers(name)}
+_SETS_IF: Final = call_numbers("SetInterruptMask")
+_NAMES: Final = {number: name for name in ("WRMSR", "SetIOPLMask") for number in call_numbers(name)}
 """Calls that change the shadow, by number."""
 
 _FRAME_EFLAGS: Final = 8
@@ -139,16 +139,16 @@ def call_number(happened: Event) -> int:
     return number
 
 
-def called(shadow: Shadow, happened: Event) -> Shadow:
-    """The shadow behind the event of a VMI call."""
-    eax = happened.args[1]
-    assert isinstance(eax, int)
-    name = _NAMES.get(call_number(happened), "")
-    if name in IF_CALLS:
-        return replace(shadow, vif=IF_CALLS[name])
-    match name:
-        case "SetInterruptMask":
-            return replace(shadow, vif=bool(eax & eflags.IF))
+def if_behind(call: int, happened: Event) -> bool | None:
+    """Native IF behind the VMI call with this unified number, by its event; None if the call leaves it alone."""
+    if call in _SETS_IF:
+        return bool(_eax(happened) & eflags.IF)
+    return _IF_BEHIND.get(call)
+
+
+def called(shadow: Shadow, call: int, happened: Event) -> Shadow:
+    """The shadow behind any other VMI call, by its event."""
+    match _NAMES.get(call, ""):
         case "WRMSR":
             index = happened.args[3]
             assert isinstance(index, int)
@@ -157,6 +157,12 @@ def called(shadow: Shadow, happened: Event) -> Shadow:
             return replace(shadow, iopl=happened.flags >> 33 & 3)
         case _:
             return shadow
+
+
+def _eax(happened: Event) -> int:
+    eax = happened.args[1]
+    assert isinstance(eax, int)
+    return eax
 
 
 def image_slot(happened: Event) -> int:

@@ -10,19 +10,20 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from pvtrace.divergence import following, following_state, rules
+from pvtrace.divergence.gathered import Gathered
 from pvtrace.divergence.native_view import NativeView
 from pvtrace.divergence.outcomes import Outcome, call_effects, instruction_outcome, interrupt_outcome, port_outcome
 from pvtrace.divergence.quiet_view import QuietView
 from pvtrace.divergence.rules.rule import EventRule
 from pvtrace.divergence.rules.transfers import is_low_gate
 from pvtrace.divergence.scenes import Called, Executed, Faulted, Happened, Loaded
-from pvtrace.divergence.sections import NOT_RESTORED, Ledger
+from pvtrace.divergence.sections import Ledger
 from pvtrace.divergence.shadow import Shadow
 from pvtrace.divergence.table_watch import TableWatch
 from pvtrace.machine.machine import Machine
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.exits import Exit, Fault, Halt, Hypercall, PortRead, PortWrite, Sensitive, SoftInt, Watchpoint
-from pvtrace.model.findings import Finding, Section, Standing
+from pvtrace.model.findings import Finding, Section
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.model.step import Step
 from pvtrace.vmi.call import Call
@@ -49,6 +50,10 @@ _FOLLOWED_CALLS: Final = frozenset({"IRET"}) | following_state.CALLS
 _SILENT: Final = frozenset({"SYSENTER", "SYSEXIT"}) | following_state.INSTRUCTIONS
 
 
+Read = tuple[int, bytes, int]
+"""An instruction that shows a value: its linear address, its bytes, and the value."""
+
+
 class _Point(NamedTuple):
     """The call that an entry point of a ROM is."""
 
@@ -65,19 +70,20 @@ def _entry_point(code: bytes) -> _Point | None:
 
 
 class Judge:
-    """Watches one machine from where it stands, which must be its first step. `findings`: all until now, in order."""
+    """Watches one machine from where it stands, which must be its first step. `found`: all until now, in order."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.findings: list[Finding] = []
+        self.found = Gathered()
         self.shadow = Shadow()
+        self._reads: dict[Read, int] = {}  # reads of a value that natively is another: the index of the first finding
+        self._twins = (self.shadow, self.shadow)  # two that differ in IF alone
         self._ledger = Ledger()
         self._view = QuietView(machine)
         self._tables = TableWatch(machine)
         self._read_back = False  # the instruction that last read a table was found to read another one natively
-        self._potential: dict[tuple[str, int, str], int] = {}
         self._events = machine.journal.count
-        self._fresh: list[int] = []  # findings of the present moment, which the next event shows
+        self._fresh: Sequence[int] = ()  # findings of the present moment, which the next event shows
         self._call: Call | None = None
         self._vif = machine.system.vif  # the guest's, behind the last event
         self._vif_before = self._vif  # and before the last call
@@ -86,13 +92,13 @@ class Judge:
 
     def sections(self) -> tuple[Section, ...]:
         """The critical sections until now, in the order in which they began."""
-        return self._ledger.sections(self.findings, self.machine.step, self.machine.ticks)
+        return self._ledger.sections(self.found.all(), self.machine.step, self.machine.ticks)
 
     # ------------------------------------------------------------------ what it is shown
 
     def witness(self, exit_: Exit) -> None:
         """An exit is about to be reacted to."""
-        self._fresh.clear()
+        self._fresh = ()
         self._call = None
         self._settle(self.machine.system.vif)
         match exit_:
@@ -120,29 +126,48 @@ class Judge:
         self._vif = bool(event.flags >> _VIF & 1)
 
     def _see(self, event: Event, number: int) -> None:
-        for index in self._fresh:
-            self.findings[index] = replace(self.findings[index], event=number)
-        self._fresh.clear()
+        if self._fresh:
+            self.found.shown_by(self._fresh, number)
+            self._fresh = ()
         if event.kind is Kind.MODE:
             self._mode(event)
         if not self.machine.system.paravirtual:
             return
         if event.kind is Kind.HYPERCALL:
-            self._called, self._vif_before = event, self._vif
-        elif event.kind is Kind.STOLEN:
+            self._returned(event, number)
+            return
+        if event.kind is Kind.STOLEN:
             self._stolen(event)
         elif event.kind is Kind.RETURN and not self.shadow.left:
             return  # to whom is of interest only to those who wait
-        if event.kind is Kind.HYPERCALL:
-            # The CPU answers some calls by itself and tells of them later, so only the event is of that moment.
-            self._asked_after(event, number, rules.RETURNED.get(following.call_number(event), ()))
-            self._follow(following.called(self.shadow, event), at=event.step)
-            self._settle(bool(event.flags >> _VIF & 1), at=event.step)
-            return
         scene = self._asked_after(event, number, rules.EVENTS.get(event.kind, ()))
         if scene is not None and event.kind in _FOLLOWED:
             self._follow(following.event(scene), ended=event.kind not in _ENTRIES)
             self._settle(self.machine.system.vif)
+
+    def _returned(self, event: Event, number: int) -> None:
+        """A VMI call is done. The CPU answers some of them by itself and tells of them later, so only the event is of
+        that moment."""
+        self._called, self._vif_before = event, self._vif
+        call = following.call_number(event)
+        interested = rules.RETURNED.get(call)
+        if interested:
+            self._asked_after(event, number, interested)
+        vif = following.if_behind(call, event)
+        shadow = following.called(self.shadow, call, event) if vif is None else self._with_if(vif)
+        if shadow is not self.shadow:
+            self._follow(shadow, at=event.step)
+        self._settle(bool(event.flags >> _VIF & 1), at=event.step)
+
+    def _with_if(self, vif: bool) -> Shadow:
+        """The shadow with this native IF. A kernel turns it on and off all the time: the last two are kept."""
+        shadow = self.shadow
+        if shadow.vif == vif:
+            return shadow
+        if not any(shadow is twin for twin in self._twins):
+            self._twins = (shadow, replace(shadow, vif=vif))
+        one, other = self._twins
+        return other if shadow is one else one
 
     def _asked_after(self, event: Event, number: int, interested: Sequence[EventRule]) -> Happened | None:
         """Ask rules about an event; what they were shown, None if nobody wants to see it."""
@@ -158,7 +183,7 @@ class Judge:
             vmi=self.machine.vmi,
         )
         for rule in interested:
-            self._found(replace(each, event=number) for each in rule(scene))
+            self.found.shown_by(self.found.add(rule(scene)), number)
         return scene
 
     # ------------------------------------------------------------------ scenes
@@ -193,9 +218,13 @@ class Judge:
         interested = rules.INSTRUCTIONS.get(name, ())
         if not interested and name not in _SILENT:
             return
-        equal = rules.EQUAL.get(name)
-        if equal is not None and equal(view, instruction):
-            return
+        pc = view.eip + view.segment(Seg.CS).base & MASK32
+        read: Read | None = None
+        if name in rules.READS:
+            value = rules.READS[name](view, instruction)
+            read = None if value is None else (pc, code[: instruction.length], value)
+            if read is None or self._is_known(read):
+                return
         if name == "IRET":
             frame = view.segment(Seg.SS).base + view.gpr(Gpr.ESP) & MASK32
             self._follow(following.without_stale_frame(self.shadow, view, frame), ended=False)
@@ -205,7 +234,7 @@ class Judge:
         here, natively = outcome(view), outcome(native)
         scene = Executed(
             machine.step,
-            view.eip + view.segment(Seg.CS).base & MASK32,
+            pc,
             code[: instruction.length],
             view,
             native,
@@ -215,7 +244,16 @@ class Judge:
             here=here,
         )
         opened = self._judge(each for rule in interested for each in rule(scene))
+        if read is not None and self._fresh:
+            self._reads[read] = self._fresh[0]
         self._follow(following.instruction(scene, opened))
+
+    def _is_known(self, read: Read) -> bool:
+        """Counts it, too. Handlers save selectors each time, and nobody wants to see each."""
+        index = self._reads.get(read)
+        if index is not None:
+            self.found.again(index)
+        return index is not None
 
     def _hypercall(self) -> None:
         machine, view = self.machine, self._view
@@ -300,9 +338,9 @@ class Judge:
             width=read.width,
             instruction=read.instruction,
         )
-        count = len(self.findings)
-        self._found(each for rule in rules.LOADS for each in rule(scene))  # no event shows it
-        self._read_back = len(self.findings) > count
+        self._read_back = bool(
+            self.found.add(each for rule in rules.LOADS for each in rule(scene))
+        )  # no event shows it
 
     def _place(self, step: Step, pc: int | None) -> tuple[Step, int, bytes, QuietView, NativeView, Shadow]:
         """The fields of Scene."""
@@ -315,28 +353,8 @@ class Judge:
 
     def _judge(self, found: Iterable[Finding]) -> int | None:
         """Keep what the rules found; the index of the finding since which native IF is another."""
-        start = len(self.findings)
-        self._found(found)
-        new = range(start, len(self.findings))
-        self._fresh.extend(new)
-        opened = next((index for index in new if _opens(self.findings[index])), None)
-        for index in new:
-            if self.findings[index].rule == NOT_RESTORED and self.findings[index].opened_by is None:
-                self.findings[index] = replace(self.findings[index], opened_by=opened)
-        return opened
-
-    def _found(self, found: Iterable[Finding]) -> None:
-        """Potential findings are kept once for each place, and counted."""
-        for finding in found:
-            if finding.standing is not Standing.POTENTIAL:
-                self.findings.append(finding)
-                continue
-            key = (finding.rule, finding.pc, finding.what)
-            known = self._potential.setdefault(key, len(self.findings))
-            if known == len(self.findings):
-                self.findings.append(finding)
-            else:
-                self.findings[known] = replace(self.findings[known], times=self.findings[known].times + 1)
+        self._fresh = self.found.add(found)
+        return self.found.opening(self._fresh)
 
     def _mode(self, event: Event) -> None:
         before, after = event.args[:2]
@@ -363,17 +381,12 @@ class Judge:
         if shadow.section is not None and shadow.vif == vif:
             self._follow(replace(shadow, section=None), at=at)
         elif shadow.section is None and shadow.vif != vif:
-            self._follow(replace(shadow, vif=vif), at=at)
+            self._follow(self._with_if(vif), at=at)
 
     def _stolen(self, event: Event) -> None:
         _, ticks = event.args[:2]
         assert isinstance(ticks, int)
         self._ledger.stolen(ticks)
-
-
-def _opens(finding: Finding) -> bool:
-    """Whether native IF is another since then."""
-    return finding.what == "eflags.IF" and finding.standing is Standing.PROVEN
 
 
 def _has_stack(arguments: Iterable[Operand]) -> bool:

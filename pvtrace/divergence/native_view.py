@@ -6,6 +6,7 @@ the native ones, selectors and descriptors are what the guest supplied, and no h
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from struct import pack, unpack, unpack_from
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +39,7 @@ def native_selector(selector: int) -> int:
 class NativeView(QuietView):
     """See x86.view.View. Of a guest that is native already it is the guest as it is."""
 
-    __slots__ = ("_frame", "_segments", "_selectors", "_shadow", "_site")
+    __slots__ = ("_frame", "_segments", "_selectors", "_shadow", "_site", "_system")
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class NativeView(QuietView):
         super().__init__(machine)
         self._shadow = shadow
         self._segments: dict[int, Segment] = {}
+        self._system: System | None = None
         self._site = None if call is None else call.site
         self._frame = frame
         self._selectors = selectors if super().cpl == KERNEL_RING else NONE
@@ -84,6 +86,12 @@ class NativeView(QuietView):
 
     @property
     def system(self) -> System:
+        """A view is of one moment: it asks once."""
+        if self._system is None:
+            self._system = self._native_system()
+        return self._system
+
+    def _native_system(self) -> System:
         system, shadow = self._machine.system, self._shadow
         if not system.paravirtual:
             return system
@@ -95,7 +103,7 @@ class NativeView(QuietView):
         )
 
     def _native_segment(self, register: int) -> Segment:
-        """A view is of one moment: it asks once."""
+        """It asks once, too."""
         known = self._segments.get(register)
         if known is None:
             known = self._segments[register] = self._as_supplied(self._machine.cpu.segment(register))
@@ -105,13 +113,8 @@ class NativeView(QuietView):
         """The register as loading the guest's own descriptor would have made it, if it was loaded from that."""
         if is_null(segment.selector) or self.eflags & VM:
             return segment
-        selector = native_selector(segment.selector)
-        for image in self._images(selector):
-            here = segment_from_descriptor(segment.selector, *deprivileged(*image, self._machine.system.hole))
-            if (here.base, here.limit) == (segment.base, segment.limit):
-                return segment_from_descriptor(selector, *image)
-        level = 0 if segment.dpl == KERNEL_RING else segment.dpl
-        return replace(segment, selector=selector, attributes=descriptors.with_dpl(segment.attributes, level))
+        images = tuple(self._images(native_selector(segment.selector)))
+        return _as_supplied(segment, images, self._machine.system.hole)
 
     def _images(self, selector: int) -> Iterator[Image]:
         """What the guest has supplied for a descriptor: as it is now, and as it was when the machine rewrote it."""
@@ -166,3 +169,15 @@ class NativeView(QuietView):
                 return value ^ self._shadow.cr4
             case _:
                 return value
+
+
+@lru_cache(maxsize=256)
+def _as_supplied(segment: Segment, images: tuple[Image, ...], hole: int) -> Segment:
+    """See NativeView._as_supplied. Kernels load few segments, again and again."""
+    selector = native_selector(segment.selector)
+    for image in images:
+        here = segment_from_descriptor(segment.selector, *deprivileged(*image, hole))
+        if (here.base, here.limit) == (segment.base, segment.limit):
+            return segment_from_descriptor(selector, *image)
+    level = 0 if segment.dpl == KERNEL_RING else segment.dpl
+    return replace(segment, selector=selector, attributes=descriptors.with_dpl(segment.attributes, level))

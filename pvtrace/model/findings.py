@@ -29,7 +29,7 @@ class Finding:
     before it. `native`, `paravirtual`: the outcomes. `text`: one sentence for people. `event`: number of the event that
     shows it, None if none does. `setting`: the latitude that brought it about, as --latitude takes it; empty if none.
     `opened_by`: index, among the trace's findings, of the one whose consequence this is. `times`: how often it was seen
-    here; more than one only for potential ones, of which the first is kept.
+    here; more than one only for potential ones and for reads of the same value, of which the first is kept.
     """
 
     rule: str

@@ -112,7 +112,7 @@ class DivergenceWatch:
     def event(self, event: Event) -> None:
         """The machine did this."""
         self._judge.saw(event)
-        found = self._judge.findings
+        found = self._judge.found
         while self._seen < len(found) and not self._stopped:
             finding, self._seen = found[self._seen], self._seen + 1
             if finding.standing is Standing.PROVEN:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pvtrace.engine.unicorn_cpu import UnicornCpu
 from pvtrace.machine.boot import BootImage, File, boot_image
+from pvtrace.machine.devices import disk_image
 from pvtrace.machine.machine import Machine, Settings
 from pvtrace.model.errors import TraceError
 from pvtrace.model.inputs import Tape
@@ -37,16 +38,20 @@ class Given:
     command_line: str
     settings: Settings
     initrd: File | None = None
+    disk: File | None = None
     load: int | None = None
     entry: int | None = None
 
     def boot_image(self) -> BootImage:
-        """Raises InputError for a guest that cannot be loaded."""
+        """Raises InputError for a guest that cannot be loaded, and for a disk that can be none."""
+        if self.disk is not None:
+            disk_image.check(self.disk.name, len(self.disk.data))
         return boot_image(
             self.guest,
             ram_size=self.settings.ram,
             modules=self.modules,
             initrd=self.initrd,
+            disks=int(self.disk is not None),
             command_line=self.command_line,
             load=self.load,
             entry=self.entry,
@@ -69,9 +74,17 @@ def roms_of(profile: str) -> tuple[tuple[int, bytes], ...]:
     return tuple(placed)
 
 
-def machine(given: Given, image: BootImage, tape: Tape, *, watchful: bool = False) -> Machine:
-    """The machine, booted: at the guest's first instruction. `watchful`: see engine.unicorn_cpu."""
+def bare(given: Given, tape: Tape, *, watchful: bool = False) -> Machine:
+    """The machine with nothing in its memory: to be booted, or to be restored. `watchful`: see engine.unicorn_cpu."""
     built = Machine(UnicornCpu(given.settings.ram, watchful=watchful), tape, given.settings)
+    if given.disk is not None:
+        built.platform.attach_disk(given.disk.data)
+    return built
+
+
+def machine(given: Given, image: BootImage, tape: Tape, *, watchful: bool = False) -> Machine:
+    """The machine, booted: at the guest's first instruction."""
+    built = bare(given, tape, watchful=watchful)
     built.boot(image)
     return built
 
@@ -100,6 +113,7 @@ def given_from(files: Sequence[Any], ram: int, hz: int, clock: str, settings: Ma
         modules = [file for file in files if file.role == "module"]
         arguments = [str(text) for text in settings["module_arguments"]]
         initrd = next((File(file.name, file.data) for file in files if file.role == "initrd"), None)
+        disk = next((File(file.name, file.data) for file in files if file.role == "disk"), None)
         images = [file.data for file in files if file.role == "rom"]
         roms = tuple(zip(map(int, settings["roms"]), images, strict=True))
         return Given(
@@ -108,6 +122,7 @@ def given_from(files: Sequence[Any], ram: int, hz: int, clock: str, settings: Ma
             roms=roms,
             command_line=str(settings["append"]),
             initrd=initrd,
+            disk=disk,
             load=settings["load"],
             entry=settings["entry"],
             settings=Settings(

@@ -9,14 +9,20 @@ from typing import Final
 
 from pvtrace.model.errors import PvtraceError, UsageError
 from pvtrace.model.events import KINDS, Event, Kind
+from pvtrace.model.findings import Finding
 from pvtrace.model.kind_names import kinds_named
 from pvtrace.model.step import Step
+from pvtrace.session import found
 from pvtrace.session.explore import Walk
 from pvtrace.session.replay import Words, plain
+from pvtrace.session.stepping import Stepping
 from pvtrace.store import bookmarks
 from pvtrace.timeline import moments
 from pvtrace.timeline.stops import Cause, Stopped
 from pvtrace.x86.view import PageFault
+
+DIVERGENCE: Final = "divergence"
+"""What next and prev go to beside events."""
 
 AROUND: Final = 8
 """Events that are shown on each side of here."""
@@ -38,12 +44,11 @@ class Command:
 
 
 class Commands:
-    """The commands over one walk, and what they remember. `skip_interrupts`: whether stepping goes past the handlers of
-    external interrupts."""
+    """The commands over one walk, and what they remember. `stepping`: what whoever steps in this walk goes past."""
 
     def __init__(self, walk: Walk, words: Words = plain) -> None:
         self.walk = walk
-        self.skip_interrupts = True
+        self.stepping = Stepping(walk.timeline, walk.roms)
         self._words = words
 
     def perform(self, line: str, interrupted: Interrupted) -> str:
@@ -74,7 +79,7 @@ class Commands:
     def arrived(self, stopped: Stopped) -> str:
         """What to say of a move."""
         match stopped.cause:
-            case Cause.ARRIVED | Cause.HIT:
+            case Cause.ARRIVED | Cause.HIT if not stopped.message:
                 return f"{self.here()}\n"
             case _:
                 return f"{stopped.message or stopped.cause.value}; {self.here()}\n"
@@ -130,20 +135,24 @@ def _calls(commands: Commands, _: Sequence[str], __: Interrupted) -> str:
 
 
 def _around(commands: Commands, kinds: frozenset[Kind]) -> Iterator[str]:
-    trace, here = commands.walk.trace, commands.walk.timeline.here
-    yield from (commands.describe(event) for event in moments.some_before(trace, kinds, Step(here + 1), AROUND))
+    log, here = commands.walk.timeline.log, commands.walk.timeline.here
+    yield from (commands.describe(event) for event in moments.some_before(log, kinds, Step(here + 1), AROUND))
     yield f"{here:>14,}  ---- here"
-    yield from (commands.describe(event) for event in moments.some_after(trace, kinds, here, AROUND))
+    yield from (commands.describe(event) for event in moments.some_after(log, kinds, here, AROUND))
 
 
 def _next(commands: Commands, words: Sequence[str], interrupted: Interrupted) -> str:
-    here = commands.walk.timeline.here
-    return _to_event(commands, moments.following(commands.walk.trace, _kinds(words), here), interrupted)
+    if list(words) == [DIVERGENCE]:
+        return _to_finding(commands, found.following(commands.walk.trace, commands.walk.timeline.here), interrupted)
+    timeline = commands.walk.timeline
+    return _to_event(commands, moments.following(timeline.log, _kinds(words), timeline.here), interrupted)
 
 
 def _prev(commands: Commands, words: Sequence[str], interrupted: Interrupted) -> str:
-    here = commands.walk.timeline.here
-    return _to_event(commands, moments.preceding(commands.walk.trace, _kinds(words), here), interrupted)
+    if list(words) == [DIVERGENCE]:
+        return _to_finding(commands, found.preceding(commands.walk.trace, commands.walk.timeline.here), interrupted)
+    timeline = commands.walk.timeline
+    return _to_event(commands, moments.preceding(timeline.log, _kinds(words), timeline.here), interrupted)
 
 
 def _to_event(commands: Commands, event: Event | None, interrupted: Interrupted) -> str:
@@ -151,6 +160,24 @@ def _to_event(commands: Commands, event: Event | None, interrupted: Interrupted)
         return "there is none\n"
     stopped = commands.walk.timeline.seek(event.step, interrupted)
     return f"{commands.describe(event)}\n{commands.arrived(stopped)}"
+
+
+def _to_finding(commands: Commands, finding: Finding | None, interrupted: Interrupted) -> str:
+    if finding is None:
+        return "there is none\n"
+    stopped = commands.walk.timeline.seek(finding.step, interrupted)
+    return f"{found.line(finding, commands.place)}\n{commands.arrived(stopped)}"
+
+
+def _divergences(commands: Commands, _: Sequence[str], __: Interrupted) -> str:
+    walk = commands.walk
+    return "".join(f"{line}\n" for line in found.around(walk.trace, walk.timeline.here, commands.place))
+
+
+def _explain(commands: Commands, words: Sequence[str], _: Interrupted) -> str:
+    if words:
+        return found.page(words[0])
+    return found.explained(commands.walk.trace, commands.walk.timeline.here, commands.place)
 
 
 def _last_write(commands: Commands, words: Sequence[str], interrupted: Interrupted) -> str:
@@ -205,16 +232,43 @@ def _bookmark(commands: Commands, words: Sequence[str], _: Interrupted) -> str:
 
 
 def _checkpoint(commands: Commands, _: Sequence[str], __: Interrupted) -> str:
-    step = commands.walk.explorer.keep()
+    step = commands.walk.timeline.keep()
     return f"a checkpoint is kept in memory at step {step:,}\n"
 
 
 def _step_irq(commands: Commands, words: Sequence[str], _: Interrupted) -> str:
-    if words and (len(words) > 1 or words[0] not in ("skip", "into")):
-        raise UsageError("step-irq skip: stepping goes past the handlers of interrupts; step-irq into: it enters them")
     if words:
-        commands.skip_interrupts = words[0] == "skip"
-    return f"step-irq {'skip' if commands.skip_interrupts else 'into'}\n"
+        commands.stepping.skip_interrupts = _one_of(words, "skip", "into", "the handlers of interrupts") == "skip"
+    return f"step-irq {'skip' if commands.stepping.skip_interrupts else 'into'}\n"
+
+
+def _step_rom(commands: Commands, words: Sequence[str], _: Interrupted) -> str:
+    if words:
+        commands.stepping.skip_roms = _one_of(words, "skip", "into", "the stubs of a VMI ROM") == "skip"
+    return f"step-rom {'skip' if commands.stepping.skip_roms else 'into'}\n"
+
+
+def _one_of(words: Sequence[str], yes: str, no: str, what: str) -> str:
+    if len(words) > 1 or words[0] not in (yes, no):
+        raise UsageError(f"{yes}: stepping goes past {what}; {no}: it enters them")
+    return words[0]
+
+
+def _what_if(commands: Commands, words: Sequence[str], _: Interrupted) -> str:
+    timeline = commands.walk.timeline
+    if len(words) > 1 or (words and words[0] not in ("on", "off")):
+        raise UsageError("what-if on: leave the recording, to change things; what-if off: come back to it")
+    if words and words[0] == "on":
+        timeline.branch()
+    elif words and timeline.branched_at is not None:
+        return f"what-if off: back in the recording; {commands.arrived(timeline.rejoin())}"
+    branched = timeline.branched_at
+    if branched is None:
+        return "what-if off: this is the recording, and it cannot be changed\n"
+    return (
+        f"what-if on since step {branched:,}: registers and memory can be changed, and nothing is held against the "
+        "recording, which is not touched. what-if off, or going back before that step, returns to it.\n"
+    )
 
 
 TABLE: Final = (
@@ -223,12 +277,16 @@ TABLE: Final = (
     Command("goto STEP|BOOKMARK|begin|end", "go there", _goto),
     Command("events [KIND...]", "what happened around here", _events),
     Command("calls", "VMI calls around here", _calls),
-    Command("next [KIND...]", "go to the next event (call, fault, interrupt, flag ...)", _next),
-    Command("prev [KIND...]", "go to the last event before here", _prev),
+    Command("divergences", "differences from native hardware around here", _divergences),
+    Command("next [KIND...]", "go to the next event (call, fault, interrupt, flag ...), or the next divergence", _next),
+    Command("prev [KIND...]", "go to the last event before here, or the last divergence", _prev),
+    Command("explain [RULE]", "what the divergence here is, or all about a rule", _explain),
     Command("lastwrite ADDRESS", "go to the instruction that wrote this byte last", _last_write),
     Command("vmi", "what the guest believes: IF, IOPL, descriptor tables", _vmi),
     Command("info", "what is recorded, and how much of it was verified", _info),
     Command("bookmark [NAME [NOTE]]", "keep this place in the recording, or list those that are kept", _bookmark),
     Command("checkpoint", "make coming back here quick", _checkpoint),
     Command("step-irq [skip|into]", "whether stepping goes past the handlers of interrupts", _step_irq),
+    Command("step-rom [skip|into]", "whether stepping goes past the stubs of a VMI ROM", _step_rom),
+    Command("what-if [on|off]", "leave the recording here, to change registers and memory; or come back", _what_if),
 )

@@ -1,7 +1,7 @@
 """Open a recording to walk in: a timeline over it, with the names of its guest."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,19 +9,20 @@ from pvtrace.session import build
 from pvtrace.session.stored import lawful, materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.tape.scripted import ScriptedTape
-from pvtrace.timeline.explorer import BUDGET, Explorer
+from pvtrace.timeline.explorer import BUDGET
+from pvtrace.timeline.recorded import Recorded
 from pvtrace.timeline.timeline import Timeline
 from pvtrace.x86.elf import SymbolTable
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A recording that is being walked in."""
+    """A recording that is being walked in. `roms`: physical address and size of each."""
 
     trace: TraceReader
-    explorer: Explorer
     timeline: Timeline
     symbols: SymbolTable
+    roms: Sequence[tuple[int, int]] = ()
 
 
 @contextlib.contextmanager
@@ -34,5 +35,4 @@ def exploring(path: Path, budget: int = BUDGET) -> Iterator[Walk]:
         lawful(trace)
         given, image = materials(trace)
         machine = build.machine(given, image, ScriptedTape())  # what its boot does is no news
-        explorer = Explorer(machine, trace, budget)
-        yield Walk(trace, explorer, Timeline(explorer), image.symbols)
+        yield Walk(trace, Timeline(Recorded(machine, trace, budget)), image.symbols, image.roms)

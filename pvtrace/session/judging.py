@@ -58,7 +58,7 @@ def _judge(trace: TraceReader, observer: Observer) -> Judgement:
     judge = Judge(machine)
     watchers.append(judge)
     _run(machine, tape, trace, observer)
-    return Judgement(machine.step, generation(), tuple(judge.findings), judge.sections())
+    return Judgement(machine.step, generation(), judge.found.all(), judge.sections())
 
 
 def _run(machine: Machine, tape: TrustingTape, trace: TraceReader, observer: Observer) -> None:

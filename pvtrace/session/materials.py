@@ -7,17 +7,37 @@ from dataclasses import replace
 from pathlib import Path
 
 from pvtrace.machine.boot import BootImage, File
+from pvtrace.machine.devices import disk_image
 from pvtrace.machine.machine import Settings
-from pvtrace.model.errors import UsageError
+from pvtrace.model.errors import InputError, UsageError
 from pvtrace.session import build
 from pvtrace.session.names import Names, contents, rom_name
 from pvtrace.session.options import RecordOptions
 from pvtrace.store.rows import TraceFile
 from pvtrace.vmi.steal import NOTHING
+from pvtrace.x86.initrd import cut_off
 
 
 def _read(path: Path) -> File:
     return File(path.name, contents(path))
+
+
+def _disk(path: Path) -> File:
+    """Refused by its size before it is read."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = None  # reading it says why not
+    if size is not None and path.is_file():
+        disk_image.check(path.name, size)
+    return _read(path)
+
+
+def _initrd(path: Path) -> File:
+    file = _read(path)
+    if cut_off(file.data):
+        raise InputError(f"initrd {file.name} is truncated: it ends in the middle of an archive")
+    return file
 
 
 def _module(text: str | Path) -> File:
@@ -35,7 +55,8 @@ def given(options: RecordOptions) -> build.Given:
     return build.Given(
         guest=_read(options.guest),
         modules=tuple(_module(module) for module in options.modules),
-        initrd=None if options.initrd is None else _read(options.initrd),
+        initrd=None if options.initrd is None else _initrd(options.initrd),
+        disk=None if options.disk is None else _disk(options.disk),
         load=options.load,
         entry=options.entry,
         roms=build.roms_of(options.vmi),
@@ -53,11 +74,11 @@ def given(options: RecordOptions) -> build.Given:
 
 def files(given: build.Given) -> list[TraceFile]:
     """The same as a trace keeps it."""
-    initrd = [] if given.initrd is None else [given.initrd]
+    optional = {"initrd": given.initrd, "disk": given.disk}
     return [
         TraceFile("guest", given.guest.name, given.guest.data),
         *(TraceFile("module", module.name, module.data) for module in given.modules),
-        *(TraceFile("initrd", file.name, file.data) for file in initrd),
+        *(TraceFile(role, file.name, file.data) for role, file in optional.items() if file is not None),
         *(TraceFile("rom", rom_name(address), rom) for address, rom in given.roms),
     ]
 

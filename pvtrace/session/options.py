@@ -13,8 +13,8 @@ from pvtrace.x86.latitude import DEFAULT, Latitude
 class RecordOptions:
     """`ram`, `max_size` in bytes; `until`: a step, seconds of virtual time ("20s") or a symbol; `timeout` in seconds of
     the host; `hz`: steps per second of virtual time; `latitude`, `user_if`, `steal`: see machine.Settings; `console`:
-    "-", "null" or a file's name. A module is a file, behind whose name arguments for the guest may follow; `load`,
-    `entry`: physical addresses for a flat binary. `typed`: see
+    "-", "null" or a file's name. A module is a file, behind whose name arguments for the guest may follow; `disk`:
+    the image of an IDE disk; `load`, `entry`: physical addresses for a flat binary. `typed`: see
     tape.script.parse; `typing`: the device at which all input arrives; `break_on`: session.breaks.parse;
     `symbols`: session.names.Names."""
 
@@ -25,6 +25,7 @@ class RecordOptions:
     append: str = ""
     modules: tuple[str | Path, ...] = ()
     initrd: Path | None = None
+    disk: Path | None = None
     load: int | None = None
     entry: int | None = None
     until: str | None = None

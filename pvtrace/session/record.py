@@ -3,13 +3,14 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from pvtrace.engine import library
+from pvtrace.machine.boot import BootImage
 from pvtrace.machine.machine import Machine
 from pvtrace.model.errors import EngineError
 from pvtrace.model.events import Event, Kind
@@ -17,13 +18,14 @@ from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.session import breaks, build, console, materials, until
 from pvtrace.session.breaks import Breaks, DivergenceWatch, Watch
-from pvtrace.session.console import Output
+from pvtrace.session.console import Console, Output
 from pvtrace.session.interruptible import Interruptible, Stopped
+from pvtrace.session.names import Names
 from pvtrace.session.observer import NOBODY, Observer
 from pvtrace.session.options import RecordOptions, output_path
 from pvtrace.store.meta import Meta
 from pvtrace.store.writer import TraceFull, TraceWriter
-from pvtrace.tape.live import Live
+from pvtrace.tape.live import Keyboard, Live
 from pvtrace.tape.recording import RecordingTape
 from pvtrace.version import VERSION
 
@@ -55,8 +57,23 @@ class RecordResult:
     timed_out: bool = False
 
 
-def record(options: RecordOptions, observer: Observer = NOBODY) -> RecordResult:
-    """Run a guest and record it to a file. Raises UsageError or InputError before anything ran."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a recording is made with, before anything ran. `goal`, `stops`: where the user wants it to end."""
+
+    given: build.Given
+    image: BootImage
+    names: Names
+    goal: until.Until
+    stops: Breaks
+    console: Console
+    writer: TraceWriter
+    output: Output
+
+
+@contextlib.contextmanager
+def prepared(options: RecordOptions, observer: Observer = NOBODY) -> Iterator[Prepared]:
+    """The trace exists from here on. Raises UsageError or InputError."""
     given = materials.given(options)
     image = given.boot_image()
     names = materials.names(options, given, image)
@@ -78,18 +95,31 @@ def record(options: RecordOptions, observer: Observer = NOBODY) -> RecordResult:
         )
         observer.begins(image.description)
         output = Output(guests, observer)
-        host_hz = options.hz if options.clock == "host" else None
-        pace = options.hz if guests.terminal else None
-        live = Live(guests.keyboard, hz=host_hz, pace=pace, encode=guests.encode)
-        outside = Interruptible(live, output.flush)
-        watchers: list[Callable[[Event], None]] = [observer.event] if observer.wants_events else []
-        tape = RecordingTape(writer, outside, lambda event: _tell(watchers, event))
-        machine = build.machine(given, image, tape, watchful=stops.divergence)
-        machine.journal.heard = output.byte
-        _watch(machine, stops, goal, watchers, output)
         stack.callback(output.flush)
-        stack.enter_context(outside.stoppable(options.timeout))
-        return _Recording(machine, writer, outside, options, goal, stops, observer).run()
+        yield Prepared(given, image, names, goal, stops, guests, writer, output)
+
+
+def outside(options: RecordOptions, console: Console, keyboard: Keyboard) -> Live:
+    """The outside world as the options want it; `keyboard`: the console's, or one around it."""
+    host_hz = options.hz if options.clock == "host" else None
+    pace = options.hz if console.terminal else None
+    return Live(keyboard, hz=host_hz, pace=pace, encode=console.encode)
+
+
+def record(options: RecordOptions, observer: Observer = NOBODY) -> RecordResult:
+    """Run a guest and record it to a file. Raises UsageError or InputError before anything ran."""
+    with prepared(options, observer) as made:
+        output, guests = made.output, made.console
+        world = Interruptible(outside(options, guests, guests.keyboard), output.flush)
+        watchers: list[Callable[[Event], None]] = [observer.event] if observer.wants_events else []
+        tape = RecordingTape(made.writer, world, observer.event if observer.wants_events else None)
+        machine = build.machine(made.given, made.image, tape, watchful=made.stops.divergence)
+        machine.journal.heard = output.byte
+        _watch(machine, made.stops, made.goal, watchers, output)
+        if watchers:
+            tape.observer = lambda event: _tell(watchers, event)
+        with world.stoppable(options.timeout):
+            return _Recording(machine, made.writer, world, options, made.goal, made.stops, observer).run()
 
 
 def _tell(watchers: list[Callable[[Event], None]], event: Event) -> None:
@@ -113,6 +143,7 @@ def _watch(
     watch = Watch(stops, machine.pause)
     if stops.vectors or stops.calls:
         watchers.append(watch.event)
+    machine.answers.allowed = not stops.calls  # the machine pauses behind an exit
     if stops.texts:
         output.listen(watch.byte)
     if stops.divergence:
@@ -179,7 +210,7 @@ class _Recording:
         machine.run(machine.step)
         while True:
             if machine.step >= self._next_checkpoint:
-                self._writer.checkpoint(machine.snapshot())
+                self._writer.checkpoint_soon(machine.snapshot())
                 self._next_checkpoint = Step(machine.step + self._every)
             began, since = machine.step, time.monotonic()
             stop = machine.run(self._target())

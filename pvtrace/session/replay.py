@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pvtrace.machine import state
 from pvtrace.machine.machine import Machine
 from pvtrace.model.digest import digest
 from pvtrace.model.errors import Diverged
@@ -122,7 +123,7 @@ class _Replay:
                 ("memory", wanted.ram_digest, snapshot.ram_digest),
                 ("a page", *self._pages_of(snapshot.pages.keys() | stored.keys())),
                 ("the state", wanted.state, digest(snapshot.state)),
-                ("the events", wanted.mark, self._tape.mark),
+                ("the events", wanted.mark.counts, self._tape.mark.counts),
             )
             if recorded != here
         ]
@@ -132,10 +133,10 @@ class _Replay:
 
     def _pages_of(self, frames: Set[int]) -> tuple[dict[int, bytes], dict[int, bytes]]:
         """Hashes of these page frames: by the checkpoints until now, and here."""
-        assert self._machine is not None
-        read = self._machine.cpu.read_physical
+        machine = self._machine
+        assert machine is not None
         recorded = {frame: self._pages.get(frame, ZEROS) for frame in frames}
-        return recorded, {frame: digest(read(frame * PAGE, PAGE)) for frame in frames}
+        return recorded, {frame: digest(state.page(machine, frame)) for frame in frames}
 
     def _finish(self, machine: Machine, last: Step) -> ReplayResult:
         machine.run(last)

@@ -1,6 +1,5 @@
 """Going to a step of a recording: the checkpoint before it, and a replay from there."""
 
-from pvtrace.engine.unicorn_cpu import UnicornCpu
 from pvtrace.machine.machine import Machine
 from pvtrace.model.errors import UsageError
 from pvtrace.model.step import RESET, Step
@@ -25,7 +24,7 @@ def machine_at(trace: TraceReader, step: Step) -> Machine:
     if checkpoint is None:
         machine = build.machine(given, image, ReplayingTape(trace))
     else:
-        machine = Machine(UnicornCpu(given.settings.ram), ReplayingTape(trace, checkpoint.mark), given.settings)
+        machine = build.bare(given, ReplayingTape(trace, checkpoint.mark))
         snapshot = trace.snapshot(checkpoint)
         machine.restore(snapshot.state, snapshot.pages)
         for address, size in image.roms:

@@ -68,4 +68,6 @@ def judged(case: Case, latitude: Latitude = DEFAULT, *, user_if: bool = False, p
     sent = bytes(value for port, _, value in written if port == REPORT_PORT and isinstance(value, int))
     calls = [event for event in tape.events if event.kind is Kind.HYPERCALL]
     init = next((event.step for event in calls if event.args[0] in _INIT), Step(0))
-    return Judged(machine, stop, reports(sent)[0], tape.events, judge.findings, init, judge.sections(), judge.shadow)
+    return Judged(
+        machine, stop, reports(sent)[0], tape.events, list(judge.found.all()), init, judge.sections(), judge.shadow
+    )

@@ -30,7 +30,7 @@ def test_found(row: Row) -> None:
     if row.standing is Standing.PROVEN:
         assert found.native != found.paravirtual
     assert found.text
-    assert found.code
+    assert found.code or row.at_init  # these guests call Init through a register
 
 
 @every_row

@@ -267,7 +267,7 @@ def ran(profile: str, schedule: str = "") -> tuple[list[list[int]], Sequence[Fin
         if isinstance(data, bytes)
     )
     lines = [line.partition(b":")[2] for line in said.splitlines() if line.startswith((b"dot clock:", b"CMOS:"))]
-    return [[int(word) for word in line.split()] for line in lines], judge.findings, judge.sections()
+    return [[int(word) for word in line.split()] for line in lines], list(judge.found.all()), judge.sections()
 
 
 @pytest.mark.parametrize("schedule", ["", "37us/301us"], ids=["", "with stolen time"])

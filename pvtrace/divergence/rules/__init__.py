@@ -2,8 +2,9 @@
 
 `INSTRUCTIONS` by mnemonic (x86.disasm), `CALLS` by the call's name (rom.abi) before it is performed, `RETURNED` by its
 unified number when it has returned, `FAULTS` by the vector of an exception that the CPU itself raises, `LOADS` for
-reads of rewritten descriptors, `EVENTS` by kind. `EQUAL` by mnemonic: where there is nothing to ask. A family's place
-in the lists is the order in which its rules are asked: what follows from a finding comes after it.
+reads of rewritten descriptors, `EVENTS` by kind. `READS` by mnemonic: what the outcome of such an instruction depends
+on, so that the same read at the same place is asked about once. A family's place in the lists is the order in which its
+rules are asked: what follows from a finding comes after it.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from pvtrace.divergence.rules import (
     tables,
     transfers,
 )
-from pvtrace.divergence.rules.rule import CallRule, Equal, EventRule, FaultRule, InstructionRule, LoadRule
+from pvtrace.divergence.rules.rule import CallRule, EventRule, FaultRule, InstructionRule, LoadRule, Reading
 from pvtrace.model.events import Kind
 
 K = TypeVar("K")
@@ -53,7 +54,7 @@ INSTRUCTIONS: Final[Mapping[str, tuple[InstructionRule, ...]]] = _merged(
 CALLS: Final[Mapping[str, tuple[CallRule, ...]]] = _merged(
     returns.CALLS, descriptors.CALLS, control.CALLS, interrupts.CALLS
 )
-EQUAL: Final[Mapping[str, Equal]] = selectors.EQUAL
+READS: Final[Mapping[str, Reading]] = selectors.READS
 LOADS: Final[tuple[LoadRule, ...]] = read_back.LOADS
 FAULTS: Final[Mapping[int, tuple[FaultRule, ...]]] = _merged(segments.FAULTS, addresses.FAULTS)
 RETURNED: Final[Mapping[int, tuple[EventRule, ...]]] = calls.RETURNED

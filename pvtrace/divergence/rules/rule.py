@@ -13,6 +13,5 @@ LoadRule = Callable[[Loaded], Iterator[Finding]]
 FaultRule = Callable[[Faulted], Iterator[Finding]]
 EventRule = Callable[[Happened], Iterator[Finding]]
 
-Equal = Callable[[View, Instruction], bool]
-"""Whether an instruction has the same outcome on both machines for sure. Cheaper than to compare; where it says no, the
-rules do."""
+Reading = Callable[[View, Instruction], int | None]
+"""The value on which alone it depends what an instruction shows; None where it is the same on both machines."""

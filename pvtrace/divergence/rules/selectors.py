@@ -5,7 +5,7 @@ from typing import Final
 
 from pvtrace.divergence.native_view import native_selector
 from pvtrace.divergence.rules.compared import Difference, difference, found, left_by, shows
-from pvtrace.divergence.rules.rule import Equal, InstructionRule
+from pvtrace.divergence.rules.rule import InstructionRule, Reading
 from pvtrace.divergence.scenes import Executed
 from pvtrace.model.findings import Finding
 from pvtrace.model.registers import Seg
@@ -45,14 +45,18 @@ def push(scene: Executed) -> Iterator[Finding]:
         yield found(scene, "push-sreg", each)
 
 
-def is_equal(view: View, instruction: Instruction) -> bool:
-    """Whether PUSH or MOV shows a selector that natively is the same for sure."""
+def read_selector(view: View, instruction: Instruction) -> int | None:
+    """The selector that PUSH or MOV shows, if it is one that natively is another; the machine's state matters no
+    further."""
     pushed = PUSHED.get(instruction.opcode)
     register = instruction.reg if pushed is None else pushed
-    return register > Seg.GS or view.segment(register).selector & 3 != KERNEL_RING
+    if register > Seg.GS:
+        return None
+    selector = view.segment(register).selector
+    return selector if selector & 3 == KERNEL_RING else None
 
 
-EQUAL: Final[Mapping[str, Equal]] = {"MOV SREG": is_equal, "PUSH": is_equal}
+READS: Final[Mapping[str, Reading]] = {"MOV SREG": read_selector, "PUSH": read_selector}
 INSTRUCTIONS: Final[Mapping[str, tuple[InstructionRule, ...]]] = {
     "ARPL": (arpl,),
     "MOV SREG": (move,),
