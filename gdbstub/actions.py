@@ -17,9 +17,12 @@ class Send:
 @dataclass(frozen=True, slots=True)
 class Work:
     """Something that may take long: call `run`, and give what it returns, or the ProtocolError that it raises, to
-    Session.done. Halted is told as a stop, text as the output of a command, bytes are a reply; None: no reply."""
+    Session.done. Halted is told as a stop, text as the output of a command, bytes are a reply; None: no reply.
+
+    `talks`: text for the person may be sent while it lasts (Session.say)."""
 
     run: Callable[[Interrupted], Halted | str | bytes | None]
+    talks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

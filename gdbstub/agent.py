@@ -5,13 +5,15 @@ floating point and of trace variables have no meaning here and are refused when 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from gdbstub.errors import FAULT, INVALID, ProtocolError
 
 ReadRegister = Callable[[int], int | None]
 ReadMemory = Callable[[int, int], bytes]
+Computed = Callable[[ReadRegister, ReadMemory], int]
 
 _WORD: Final = 64
 _MASK: Final = (1 << _WORD) - 1
@@ -82,6 +84,7 @@ class Expression:
     """`code` is checked to hold known opcodes only, as they follow each other from its start."""
 
     code: bytes
+    _straight: Computed | None = field(init=False, compare=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         at = 0
@@ -94,10 +97,85 @@ class Expression:
             at += 1 + size
         if at > len(self.code) or not self.code:
             raise ProtocolError(INVALID, "a condition is cut short")
+        object.__setattr__(self, "_straight", straight(self.code))
 
     def value(self, register: ReadRegister, memory: ReadMemory) -> int:
         """0..2^64-1. Raises ProtocolError if it cannot be computed: memory that is not there, division by zero."""
+        if self._straight is not None:
+            return self._straight(register, memory)
         return _Run(self.code, register, memory).result()
+
+
+def straight(code: bytes) -> Computed | None:
+    """Code without jumps as one function, which is several times faster.
+
+    None if it jumps, or leaves the stack in disorder.
+    """
+    stack: list[Computed] = []
+    at = 0
+    try:
+        while (opcode := code[at]) != _END:
+            operand = int.from_bytes(code[at + 1 : at + 1 + _OPERANDS[opcode]], "big")
+            at += 1 + _OPERANDS[opcode]
+            if opcode in _BINARY:
+                top = stack.pop()
+                stack.append(_binary(_BINARY[opcode], stack.pop(), top))
+            elif opcode in _UNARY:
+                stack.append(_unary(_UNARY[opcode], stack.pop()))
+            elif opcode in _CONSTANTS:
+                stack.append(_constant(operand))
+            elif opcode in _REFS:
+                stack.append(_reference(_REFS[opcode], stack.pop()))
+            elif opcode in (_EXT, _ZERO_EXT):
+                stack.append(_unary(partial(_extended, operand, opcode == _EXT), stack.pop()))
+            elif opcode == _REG:
+                stack.append(_register(operand))
+            else:
+                return None
+        (result,) = stack
+        return result
+    except (IndexError, ValueError):
+        return None
+
+
+def _binary(operation: Callable[[int, int], int], below: Computed, top: Computed) -> Computed:
+    return lambda register, memory: operation(below(register, memory), top(register, memory)) & _MASK
+
+
+def _unary(operation: Callable[[int], int], operand: Computed) -> Computed:
+    return lambda register, memory: operation(operand(register, memory)) & _MASK
+
+
+def _constant(value: int) -> Computed:
+    return lambda _register, _memory: value
+
+
+def _register(number: int) -> Computed:
+    return lambda register, _memory: _known(register(number))
+
+
+def _reference(size: int, address: Computed) -> Computed:
+    return lambda register, memory: _loaded(memory(address(register, memory), size), size)
+
+
+def _known(value: int | None) -> int:
+    if value is None:
+        raise ProtocolError(INVALID, "a condition reads a register whose value is not known")
+    return value & _MASK
+
+
+def _loaded(data: bytes, size: int) -> int:
+    if len(data) < size:
+        raise ProtocolError(FAULT, "a condition reads memory that is not there")
+    return int.from_bytes(data, "little")
+
+
+def _extended(bits: int, signed: bool, value: int) -> int:
+    if 0 < bits < _WORD:
+        value &= (1 << bits) - 1
+        if signed and value >> (bits - 1):
+            value -= 1 << bits
+    return value
 
 
 class _Run:
@@ -143,37 +221,18 @@ class _Run:
         elif opcode in _CONSTANTS:
             self._push(self._operand(_CONSTANTS[opcode]))
         elif opcode in _REFS:
-            self._load(_REFS[opcode])
+            size = _REFS[opcode]
+            self._push(_loaded(self._memory(self._pop(), size), size))
         elif opcode in (_EXT, _ZERO_EXT):
-            self._extend(self._operand(1), signed=opcode == _EXT)
+            self._push(_extended(self._operand(1), opcode == _EXT, self._pop()))
         elif opcode in (_IF_GOTO, _GOTO):
             goal = self._operand(2)
             if opcode == _GOTO or self._pop():
                 self._at = goal
         elif opcode == _REG:
-            self._read_register(self._operand(2))
+            self._push(_known(self._register(self._operand(2))))
         else:
             self._shuffle(opcode)
-
-    def _load(self, size: int) -> None:
-        data = self._memory(self._pop(), size)
-        if len(data) < size:
-            raise ProtocolError(FAULT, "a condition reads memory that is not there")
-        self._push(int.from_bytes(data, "little"))
-
-    def _extend(self, bits: int, signed: bool) -> None:
-        value = self._pop()
-        if 0 < bits < _WORD:
-            value &= (1 << bits) - 1
-            if signed and value >> (bits - 1):
-                value -= 1 << bits
-        self._push(value)
-
-    def _read_register(self, number: int) -> None:
-        value = self._register(number)
-        if value is None:
-            raise ProtocolError(INVALID, "a condition reads a register whose value is not known")
-        self._push(value)
 
     def _shuffle(self, opcode: int) -> None:
         match opcode:

@@ -101,4 +101,4 @@ def monitor(session: "Session", arguments: bytes) -> Work:
     ability = session.target.monitor
     assert ability is not None
     line = data(arguments).decode("utf-8", "replace")
-    return Work(lambda interrupted: ability.command(line, interrupted))
+    return Work(lambda interrupted: ability.command(line, interrupted), talks=True)

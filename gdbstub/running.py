@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 def step(session: "Session", arguments: bytes) -> Work:
     _from(session, arguments)
-    return Work(session.target.step)
+    return Work(session.target.step, talks=True)
 
 
 def resume(session: "Session", arguments: bytes) -> Work:
     _from(session, arguments)
-    return Work(session.target.resume)
+    return Work(session.target.resume, talks=True)
 
 
 def _from(session: "Session", address: bytes) -> None:
@@ -58,24 +58,24 @@ def continue_threads(session: "Session", arguments: bytes) -> Work:
 def _action(session: "Session", action: bytes) -> Work:
     kind, rest = action[:1], action[1:]
     if kind in (b"s", b"c") and not rest:
-        return Work(session.target.step if kind == b"s" else session.target.resume)
+        return Work(session.target.step if kind == b"s" else session.target.resume, talks=True)
     if kind in (b"S", b"C"):
         number(rest)
-        return Work(session.target.step if kind == b"S" else session.target.resume)
+        return Work(session.target.step if kind == b"S" else session.target.resume, talks=True)
     ability = session.target.range_step
     if kind == b"r" and ability is not None:
         start, end = numbers(rest, 2)
-        return Work(lambda interrupted: ability.step_in(start, end, interrupted))
+        return Work(lambda interrupted: ability.step_in(start, end, interrupted), talks=True)
     raise ProtocolError(INVALID)
 
 
 def step_back(session: "Session", _: bytes) -> Work:
     ability = session.target.reverse
     assert ability is not None
-    return Work(ability.step_back)
+    return Work(ability.step_back, talks=True)
 
 
 def continue_back(session: "Session", _: bytes) -> Work:
     ability = session.target.reverse
     assert ability is not None
-    return Work(ability.continue_back)
+    return Work(ability.continue_back, talks=True)

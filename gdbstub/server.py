@@ -1,8 +1,11 @@
 """The socket: serves a target to one gdb after the other. The only module that does input and output."""
 
+import contextlib
 import select
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 from gdbstub.actions import Action, Detach, Kill, Send, Work
@@ -13,6 +16,12 @@ from gdbstub.target import Target
 
 _CHUNK: Final = 0x10000
 
+PATIENCE: Final = 1.0
+"""Seconds that a person waits before being told how far a run has come, and again between two such lines."""
+
+Turn = Callable[[], AbstractContextManager[object]]
+"""Entered while the target is looked at or run."""
+
 
 class _Gone(Exception):
     """The client closed the connection, or it broke."""
@@ -21,41 +30,65 @@ class _Gone(Exception):
 class Server:
     """Listens from the moment it is made. Raises OSError if it cannot."""
 
-    def __init__(self, target: Target, host: str = "127.0.0.1", port: int = 1234) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 1234) -> None:
         """Port 0: any that is free."""
-        self._target = target
         self._listening = socket.create_server((host, port), backlog=4, reuse_port=False)
+        self._address = self._listening.getsockname()[:2]
         self._client: socket.socket | None = None
+        self._closed = False
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        host, port = self._listening.getsockname()[:2]
+        host, port = self._address
         return str(host), int(port)
 
     def close(self) -> None:
+        """Also from another thread: `serve` then returns soon."""
+        self._closed = True
+        for one in (self._client, self._listening):
+            if one is not None:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
-    def serve(self) -> None:
-        """Serve clients, one at a time, until one of them kills the program."""
+    def serve(
+        self,
+        target: Target,
+        turn: Turn = contextlib.nullcontext,
+        over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Serve clients, one at a time, until one of them kills the program, or `close` was called, or `over` says so
+        when it is asked behind some work."""
         killed = False
-        while not killed:
-            client, _ = self._listening.accept()
+        while not (killed or self._closed):
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                if self._closed:
+                    return
+                raise
             with client:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                killed = _Connection(client, Session(self._target)).serve()
+                self._client = client
+                killed = _Connection(client, Session(target), turn, over).serve()
+                self._client = None
 
 
 class _Connection:
-    def __init__(self, client: socket.socket, session: Session) -> None:
+    def __init__(self, client: socket.socket, session: Session, turn: Turn, over: Callable[[], bool]) -> None:
         self._client = client
         self._session = session
+        self._turn = turn
+        self._over = over
 
     def serve(self) -> bool:
-        """Whether the client killed the program."""
+        """Whether the client killed the program, or it is over."""
         try:
             while True:
-                ended = self._perform(self._session.receive(self._receive()))
+                data = self._receive()
+                with self._turn():
+                    ended = self._perform(self._session.receive(data))
                 if ended is not None:
                     return ended
         except _Gone:
@@ -70,6 +103,8 @@ class _Connection:
                     self._send(data)
                 case Work() as work:
                     waiting += self._session.done(self._result(work))
+                    if self._over():
+                        return True
                 case Detach():
                     return False
                 case Kill():
@@ -77,21 +112,35 @@ class _Connection:
         return None
 
     def _result(self, work: Work) -> Halted | str | bytes | ProtocolError | None:
+        progress = self._session.target.progress if work.talks else None
+        shown = time.monotonic()
+
+        def interrupted() -> bool:
+            nonlocal shown
+            if progress is not None and time.monotonic() - shown >= PATIENCE:
+                with contextlib.suppress(_Gone):
+                    self._perform(self._session.say(progress()))
+                shown = time.monotonic()
+            return self._interrupted()
+
         try:
-            return work.run(self._interrupted)
+            return work.run(interrupted)
         except ProtocolError as error:
             return error
 
     def _interrupted(self) -> bool:
         """Look, without waiting, whether Ctrl-C has come; a client that is gone interrupts as well."""
-        while select.select([self._client], [], [], 0)[0]:
-            self._session.receive(self._receive())
+        try:
+            while select.select([self._client], [], [], 0)[0]:
+                self._session.receive(self._receive())
+        except (_Gone, ValueError):  # that it is gone will be found out again, when the work has stopped in order
+            return True
         return self._session.interrupted
 
     def _receive(self) -> bytes:
         try:
             data = self._client.recv(_CHUNK)
-        except ConnectionError:
+        except OSError:
             data = b""
         if not data:
             raise _Gone
@@ -100,5 +149,5 @@ class _Connection:
     def _send(self, data: bytes) -> None:
         try:
             self._client.sendall(data)
-        except ConnectionError:
+        except OSError:
             raise _Gone from None

@@ -66,14 +66,14 @@ class Session:
         actions: list[Action] = []
         match result:
             case Halted(reason, message):
-                actions += self._say(message)
+                actions += self.say(message)
                 actions += self._reply(self.stop_reply(reason))
             case ProtocolError():
                 actions += self._reply(result.reply)
             case bytes():
                 actions += self._reply(result)
             case str():
-                actions += self._say(result)
+                actions += self.say(result)
                 actions += self._reply(b"OK")
             case None:
                 pass
@@ -81,7 +81,8 @@ class Session:
             actions += self._take(self._waiting.popleft())
         return actions
 
-    def _say(self, text: str) -> list[Action]:
+    def say(self, text: str) -> list[Action]:
+        """Text for the person; between a request to run, or a monitor command, and its reply."""
         encoded = text.encode("utf-8", "replace")
         pieces = (encoded[at : at + PIECE] for at in range(0, len(encoded), PIECE))
         return [action for piece in pieces for action in self._reply(b"O" + piece.hex().encode())]

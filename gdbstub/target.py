@@ -147,3 +147,8 @@ class Target(Protocol):
 
     @property
     def memory_map(self) -> Sequence[Region] | None: ...
+    @property
+    def progress(self) -> Callable[[], str] | None:
+        """Asked now and then, while the target runs and gdb waits: how far it has come, for the person. Lines end in a
+        line feed; an empty text is not shown."""
+        ...

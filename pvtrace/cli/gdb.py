@@ -1,11 +1,11 @@
 """`pvtrace gdb`."""
 
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from pvtrace.cli.voice import voiced
 from pvtrace.gdb.serve import HOST, PORT, SCRIPT
 from pvtrace.model.errors import EngineError
 
-PATIENCE = 30.0
-"""Seconds for a server of our own to open its recording."""
+LISTENING = re.compile(re.escape(HOST) + r":(\d+);")
+"""In what a server says when it is ready (see gdb.serve)."""
 
 
 @click.command()
@@ -73,11 +73,8 @@ def served(path: Path) -> Iterator[int]:
 def _port(server: "subprocess.Popen[str]") -> int:
     """From what the server says when it is ready. What is wrong it has said itself."""
     assert server.stdout is not None
-    deadline = time.monotonic() + PATIENCE
     for line in server.stdout:
-        _, found, port = line.strip().rpartition(f"{HOST}:")
-        if found and port.rstrip("'").isdecimal():
-            return int(port.rstrip("'"))
-        if time.monotonic() > deadline:
-            break
+        found = LISTENING.search(line)
+        if found is not None:
+            return int(found[1])
     raise EngineError("the recording could not be served to gdb")

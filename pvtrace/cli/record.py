@@ -3,24 +3,30 @@
 import logging
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from pvtrace.cli import symbols
+from pvtrace.cli import diff, symbols
 from pvtrace.cli.arguments import Address, Count, Ends, Kinds, Schedule, Size, shown
 from pvtrace.cli.exit_codes import GUEST_FAILED, INTERRUPTED, TIMED_OUT, WELL
+from pvtrace.cli.listening import Where, gdb_options, one_file, where
 from pvtrace.cli.progress import Progress, size
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.cli.watching import Watching
+from pvtrace.gdb.serve import record as run_under_gdb
 from pvtrace.machine.clock import DEFAULT_HZ
+from pvtrace.model.errors import UsageError
 from pvtrace.model.events import Kind
 from pvtrace.model.stops import Stop, Why
-from pvtrace.report.describe import no_symbols
+from pvtrace.report.describe import describe, no_symbols
+from pvtrace.report.diff import short
 from pvtrace.report.table import line
 from pvtrace.session.options import RecordOptions
 from pvtrace.session.record import RecordResult
 from pvtrace.session.record import record as run
+from pvtrace.session.twin import native_twin, twin_paths
 from pvtrace.vmi.steal import NOTHING, Steal
 from pvtrace.x86.latitude import DEFAULT, Latitude
 
@@ -28,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("guest", type=click.Path(path_type=Path))
+@click.argument("guest", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Recording to write.  [default: GUEST.pvt here]")
 @click.option(
     "--vmi",
@@ -47,6 +53,7 @@ logger = logging.getLogger(__name__)
     help="Multiboot module; repeatable.",
 )
 @click.option("--initrd", type=click.Path(path_type=Path), help="Initial RAM disk of a Linux kernel.")
+@click.option("--disk", type=click.Path(path_type=Path), help="Image of an IDE disk; the file itself never changes.")
 @click.option("--load", type=Address(), help="GUEST is a flat binary: its physical address.")
 @click.option("--entry", type=Address(), help="Its first instruction.  [default: its first byte]")
 @click.option("--until", metavar="STEP|20s|SYMBOL", help="Stop at a step, a virtual time or a function.")
@@ -103,17 +110,20 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--max-size", type=Size(), help="Stop before the recording grows larger.")
 @click.option("--print", "printed", type=Kinds(), help="Events to print as they happen: calls,faults,flags ...")
+@click.option("--twin", is_flag=True, help="Record it without VMI ROMs as well, and compare: GUEST.native.pvt.")
 @click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
+@gdb_options
 @voiced
 def record(
     *,
-    guest: Path,
+    guest: Path | None,
     output: Path | None,
     vmi: str,
     ram: int,
     append: str,
     modules: tuple[str, ...],
     initrd: Path | None,
+    disk: Path | None,
     load: int | None,
     entry: int | None,
     until: str | None,
@@ -132,17 +142,26 @@ def record(
     checkpoint_every: int | None,
     max_size: int | None,
     printed: frozenset[Kind] | None,
+    twin: bool,
     force: bool,
+    gdb: str | None,
+    no_gdb: bool,
 ) -> int:
     """Run a guest and record it.
 
     GUEST is a 32-bit ELF file, Multiboot or not. Whatever happens is recorded; Ctrl-C ends the run and keeps it. The
     guest's console is yours: what you type goes to the guest.
 
+    With --gdb it stands at its first instruction until gdb lets it run, and you can go back in what has run so far.
+
     \b
     Example:
       pvtrace record kernel.elf --print faults,flags
     """
+    served_at, named = where(gdb, no_gdb)
+    guest = one_file(guest, named)
+    if guest is None:
+        raise click.UsageError("Missing argument 'GUEST'.")
     options = RecordOptions(
         guest=guest,
         output=output,
@@ -151,6 +170,7 @@ def record(
         append=append,
         modules=modules,
         initrd=initrd,
+        disk=disk,
         load=load,
         entry=entry,
         until=until,
@@ -170,7 +190,11 @@ def record(
         max_size=max_size,
         force=force,
     )
-    result = perform(options, printed or frozenset())
+    if twin:
+        if served_at is not None:
+            raise UsageError("--twin records twice: it cannot go with --gdb")
+        return record_twin(options, printed or frozenset())
+    result = perform(options, printed or frozenset(), served_at)
     if not quiet():
         click.echo("\n".join([recorded(result), *next_commands(result.path)]), err=True)
     code = exit_code(result)
@@ -179,8 +203,34 @@ def record(
     return code
 
 
-def perform(options: RecordOptions, printed: frozenset[Kind] = frozenset()) -> RecordResult:
-    """Record, with progress, console and the `printed` kinds of events on the terminal."""
+def record_twin(options: RecordOptions, printed: frozenset[Kind]) -> int:
+    """Record a guest and its native twin, and say in one line how they differ; returns the exit code."""
+    path, output = twin_paths(options, Path.cwd())
+    result = perform(replace(options, output=path), printed)
+    say(recorded(result))
+    if result.interrupted:
+        return exit_code(result)
+    with native_twin(options, path, output) as again:
+        native = perform(again)
+    say(recorded(native))
+    codes = [code for code in (exit_code(result), exit_code(native)) if code != WELL]
+    if not native.interrupted:
+        found = diff.comparison(path, output)
+        say(short(found))
+        say(f"next:\n  pvtrace diff {shlex.quote(shown(path))} {shlex.quote(shown(output))}")
+        codes.append(diff.exit_code(found))
+    return codes[0] if codes else WELL
+
+
+def say(text: str) -> None:
+    if not quiet():
+        click.echo(text, err=True)
+
+
+def perform(
+    options: RecordOptions, printed: frozenset[Kind] = frozenset(), served_at: Where | None = None
+) -> RecordResult:
+    """Record, with progress, console and the `printed` kinds of events on the terminal; under gdb, if it is served."""
     names = symbols.of_guest(options.guest, options.symbols) if printed else no_symbols
     watching = Watching(
         Progress("recording", sys.stderr, wanted=not quiet()),
@@ -193,12 +243,20 @@ def perform(options: RecordOptions, printed: frozenset[Kind] = frozenset()) -> R
     machine = (options.guest, size(options.ram), options.vmi, f"{options.hz:,}", options.clock)
     logger.info("%s: %s of memory, VMI %s, %s Hz, %s clock", *machine)
     try:
-        result = run(options, watching)
+        if served_at is None:
+            result = run(options, watching)
+        else:
+            result = run_under_gdb(options, served_at.host, served_at.port, _say, describe, watching)
     finally:
         watching.progress_line.clear()
     written = result.path.stat().st_size if result.path.exists() else 0  # somebody may have removed it
     logger.info("%.1f MIPS, %s", result.steps / max(result.seconds, 1e-9) / 1e6, size(written))
     return result
+
+
+def _say(text: str) -> None:
+    """To the terminal, beside the guest's console."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def ending(stop: Stop) -> str:

@@ -8,18 +8,25 @@ import gdb
 
 KINDS = ("call", "fault", "interrupt", "return", "flag", "port", "console", "instruction", "mode", "time", "note")
 
+GOALS = ("divergence", *KINDS)
+
 COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "when": ("Where you are: step and virtual time.", ()),
     "goto": ("Go to a step, a bookmark, begin or end.", ("begin", "end")),
     "events": ("What happened around here.", KINDS),
     "calls": ("VMI calls around here.", ()),
-    "next": ("Go to the next event of a kind.", KINDS),
-    "prev": ("Go to the last event of a kind before here.", KINDS),
+    "divergences": ("Differences from native hardware around here.", ()),
+    "explain": ("What the difference here is, or all about a rule.", ()),
+    "next": ("Go to the next event of a kind, or the next divergence.", GOALS),
+    "prev": ("Go to the last event of a kind before here, or the last divergence.", GOALS),
     "lastwrite": ("Go to the instruction that wrote a byte last.", ()),
     "vmi": ("What the guest believes: virtual IF, IOPL, tables.", ()),
     "info": ("What is recorded, and how much of it was verified.", ()),
     "bookmark": ("Keep this place under a name, or list those kept.", ()),
+    "checkpoint": ("Make coming back here quick.", ()),
     "step-irq": ("Whether stepping skips the handlers of interrupts.", ("skip", "into")),
+    "step-rom": ("Whether stepping skips the stubs of a VMI ROM.", ("skip", "into")),
+    "what-if": ("Leave the recording here, to change things; or come back.", ("on", "off")),
 }
 
 

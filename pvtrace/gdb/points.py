@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from gdbstub.agent import Expression
 from gdbstub.errors import INVALID, ProtocolError
@@ -38,16 +39,15 @@ class BreakpointSet:
 
 
 def _any_of(conditions: Sequence[Expression]) -> Callable[[Machine], bool]:
-    def holds(machine: Machine) -> bool:
-        return any(_holds(condition, machine) for condition in conditions)
-
-    return holds
+    if len(conditions) == 1:
+        return partial(_holds, conditions[0])
+    return lambda machine: any(_holds(condition, machine) for condition in conditions)
 
 
 def _holds(condition: Expression, machine: Machine) -> bool:
     """One that cannot be computed counts as true: gdb then looks itself, and says what is wrong."""
     try:
-        return bool(condition.value(lambda number: value_of(machine, number), machine.cpu.peek))
+        return bool(condition.value(partial(value_of, machine), machine.cpu.peek))
     except (ProtocolError, OverflowError):
         return True
 

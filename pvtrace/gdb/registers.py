@@ -35,6 +35,9 @@ DESCRIPTION: Final = Description("i386", (CORE, SSE, SYSTEM), EIP)
 _SEGMENTS: Final = (Seg.CS, Seg.SS, Seg.DS, Seg.ES, Seg.FS, Seg.GS)
 """In gdb's order."""
 
+GENERAL: Final = 8
+"""How many general registers there are; they come first."""
+
 _ST_BYTES: Final = 10
 
 
@@ -67,7 +70,7 @@ def values(machine: Machine) -> list[int]:
 
 def value_of(machine: Machine, number: int) -> int | None:
     """One of them; None for a number that is none. Quick for those that conditions of breakpoints use."""
-    if number < len(machine.cpu.registers().gprs):
+    if number < GENERAL:
         return machine.cpu.gpr(number)
     if number == EIP:
         return machine.cpu.eip

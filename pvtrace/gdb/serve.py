@@ -1,5 +1,6 @@
-"""Serves a recording to gdb, and says how to attach."""
+"""Serves a recording to gdb, finished or just being made, and says how to attach."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,10 @@ from pvtrace.gdb.target import RecordingTarget
 from pvtrace.model.errors import UsageError
 from pvtrace.session.commands import Commands
 from pvtrace.session.explore import exploring
+from pvtrace.session.live import recording
+from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session.options import RecordOptions
+from pvtrace.session.record import RecordResult
 from pvtrace.session.replay import Words, plain
 
 HOST: Final = "127.0.0.1"
@@ -17,30 +22,53 @@ PORT: Final = 1234
 SCRIPT: Final = Path(__file__).with_name("for_gdb.py")
 """Commands for gdb itself; see there."""
 
+Note = Callable[[str], None]
+
 
 def attach_words(host: str, port: int) -> str:
     """The command to paste."""
     return f"gdb -ex 'target remote {host if host != HOST else ''}:{port}'"
 
 
-def serve(
-    path: Path,
-    host: str,
-    port: int,
-    note: Callable[[str], None],
-    words: Words = plain,
-) -> None:
-    """Serve clients until one of them kills the program, or Ctrl-C. Raises TraceError, or UsageError for an address
+def listening(host: str, port: int) -> Server:
+    """Raises UsageError for an address that cannot be listened at."""
+    try:
+        return Server(host, port)
+    except (OSError, OverflowError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number is not None and number > 0 else str(error)
+        raise UsageError(f"cannot listen at {host}:{port}: {reason}; --gdb PORT chooses another port") from None
+
+
+def _announce(server: Server, note: Note) -> None:
+    host, port = server.address
+    note(f"waiting for gdb at {host}:{port}; attach with\n  {attach_words(host, port)}")
+
+
+def serve(path: Path, host: str, port: int, note: Note, words: Words = plain) -> None:
+    """Serve a recording until a client kills the program, or Ctrl-C. Raises TraceError, or UsageError for an address
     that cannot be listened at."""
     with exploring(path) as walk:
-        target = RecordingTarget(walk, Commands(walk, words), note)
+        server = listening(host, port)
         try:
-            server = Server(target, host, port)
-        except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "there is no such port"
-            raise UsageError(f"cannot listen at {host}:{port}: {reason}; --gdb PORT chooses another port") from None
-        try:
-            note(f"waiting for gdb at {host}:{server.address[1]}; attach with\n  {attach_words(*server.address)}")
-            server.serve()
+            _announce(server, note)
+            server.serve(RecordingTarget(walk, Commands(walk, words), note))
         finally:
             server.close()
+
+
+def record(
+    options: RecordOptions, host: str, port: int, note: Note, words: Words = plain, observer: Observer = NOBODY
+) -> RecordResult:
+    """Record a guest under gdb, from its first instruction on, until a client kills it, or Ctrl-C. What ran is kept."""
+    server = listening(host, port)
+    try:
+        with recording(options, observer) as under_way:
+            walk = under_way.walk
+            _announce(server, note)
+            target = RecordingTarget(walk, Commands(walk, words), note)
+            server.serve(target, over=lambda: under_way.over)
+    finally:
+        server.close()
+    assert under_way.result is not None
+    return under_way.result

@@ -1,6 +1,8 @@
 """gdbstub's Target over a walk in a recording."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 from gdbstub.errors import ProtocolError
@@ -16,29 +18,32 @@ from gdbstub.stops import (
     Watched,
 )
 from gdbstub.target import Interrupted, MemoryKind, Region
-from pvtrace.gdb import interrupts
+from pvtrace.gdb import changes
 from pvtrace.gdb.points import LIMIT, BreakpointSet, WatchpointSet
 from pvtrace.gdb.registers import DESCRIPTION, values
-from pvtrace.model.step import Step
 from pvtrace.session.commands import Commands
 from pvtrace.session.explore import Walk
 from pvtrace.timeline.stops import Cause, Stopped, Way
 from pvtrace.x86.elf import is_elf
 
-REFUSED: Final = "this is a recording: registers and memory can be looked at, not changed"
+REFUSED: Final = "this is a recording: what it holds can be looked at, not changed; 'monitor what-if on' leaves it"
 
 
 class RecordingTarget:
     """Satisfies gdbstub.target.Target, and by itself the abilities RangeStep, Reverse, Files and Monitor.
 
-    `note` is told what gdb has no way to show.
+    `note` is told what gdb has no way to show. `around`: entered around each run; gives what is to be asked whether it
+    is interrupted.
     """
 
     def __init__(self, walk: Walk, commands: Commands, note: Callable[[str], None]) -> None:
         self._walk = walk
         self._timeline = walk.timeline
         self._commands = commands
+        self._stepping = commands.stepping
         self._note = note
+        self.around: Callable[[Interrupted], AbstractContextManager[Interrupted]] = _alone
+        self._elsewhere = False
         self._last = Halted(Signalled())
         self._software = BreakpointSet(walk.timeline)
         self._hardware = BreakpointSet(walk.timeline)
@@ -53,7 +58,8 @@ class RecordingTarget:
 
     @property
     def thread_name(self) -> str:
-        return f"CPU 0 at step {self._timeline.here}"
+        what_if = "" if self._timeline.branched_at is None else ", what if"
+        return f"CPU 0 at step {self._timeline.here}{what_if}"
 
     @property
     def breakpoints(self) -> BreakpointSet:
@@ -105,18 +111,25 @@ class RecordingTarget:
     # ------------------------------------------------------------------ looking
 
     def read_registers(self) -> Sequence[int | None]:
+        self._elsewhere = False  # from now on gdb shows where it is
         return values(self._timeline.machine)
 
     def write_register(self, number: int, value: int) -> None:
-        del value
-        raise ProtocolError(text=f"{REFUSED} ({DESCRIPTION.registers[number].name})")
+        self._may_change(f"${DESCRIPTION.registers[number].name}")
+        self._timeline.change(changes.register(number, value))
 
     def read_memory(self, address: int, size: int) -> bytes:
         return self._timeline.machine.cpu.peek(address, min(size, LIMIT - address)) if address < LIMIT else b""
 
     def write_memory(self, address: int, data: bytes) -> None:
-        self._note(f"gdb asked to change {len(data)} bytes at {address:#x}: {REFUSED}")
-        raise ProtocolError(text=REFUSED)
+        self._may_change(f"{len(data)} bytes at {address:#x}")
+        self._timeline.change(changes.memory(self._timeline.machine, address, data))
+
+    def _may_change(self, what: str) -> None:
+        """gdb shows its own words for a refusal, so that the person is told here as well."""
+        if self._timeline.branched_at is None:
+            self._note(f"gdb asked to change {what}: {REFUSED}")
+            raise ProtocolError(text=REFUSED)
 
     def halted(self) -> Halted:
         return self._last
@@ -124,59 +137,64 @@ class RecordingTarget:
     # ------------------------------------------------------------------ moving
 
     def step(self, interrupted: Interrupted) -> Halted:
-        """One instruction, and past the handler of an interrupt that was taken behind it (see interrupts)."""
-        return self._stopped(self._step(interrupted))
-
-    def _step(self, interrupted: Interrupted) -> Stopped:
-        timeline = self._timeline
-        stopped = self._one(Way.FORWARD, interrupted)
-        if stopped.cause is not Cause.ARRIVED or not self._commands.skip_interrupts:
-            return stopped
-        goal = interrupts.after(self._walk.trace, timeline.here)
-        return timeline.go(Way.FORWARD, interrupted, until=goal) if goal > timeline.here else stopped
-
-    def _one(self, way: Way, interrupted: Interrupted) -> Stopped:
-        """Exactly one step; a watchpoint that it hits is told."""
-        timeline = self._timeline
-        if self._watchpoints.access and timeline.first < timeline.here + way.value <= timeline.last:
-            return timeline.go(way, interrupted, until=Step(timeline.here + way.value))
-        return timeline.move(way.value, interrupted)
+        """One instruction as a person counts them (see session.stepping)."""
+        return self._run(self._stepping.forward, interrupted)
 
     def step_in(self, start: int, end: int, interrupted: Interrupted) -> Halted:
-        while True:
-            stopped = self._step(interrupted)
-            eip = self._timeline.machine.cpu.eip
-            there = eip in self._software or eip in self._hardware
-            if stopped.cause is not Cause.ARRIVED or not start <= eip < end or there:
-                return self._stopped(stopped)
-            if interrupted():
-                return self._stopped(Stopped(self._timeline.here, Cause.INTERRUPTED))
+        def onwards(asked: Interrupted) -> Stopped:
+            while True:
+                stopped = self._stepping.forward(asked)
+                eip = self._timeline.machine.cpu.eip
+                there = eip in self._software or eip in self._hardware
+                if stopped.cause is not Cause.ARRIVED or not start <= eip < end or there:
+                    return stopped
+                if asked():
+                    return Stopped(self._timeline.here, Cause.INTERRUPTED)
+
+        return self._run(onwards, interrupted)
 
     def resume(self, interrupted: Interrupted) -> Halted:
-        return self._stopped(self._timeline.go(Way.FORWARD, interrupted))
+        return self._run(lambda asked: self._timeline.go(Way.FORWARD, asked), interrupted)
 
     def step_back(self, interrupted: Interrupted) -> Halted:
-        timeline = self._timeline
-        here = timeline.here
-        goal = interrupts.before(self._walk.trace, here) if self._commands.skip_interrupts else Step(here - 1)
-        if goal == here - 1 or goal < timeline.first:
-            return self._stopped(self._one(Way.BACKWARD, interrupted))
-        return self._stopped(timeline.go(Way.BACKWARD, interrupted, until=goal))
+        return self._run(self._stepping.backward, interrupted)
 
     def continue_back(self, interrupted: Interrupted) -> Halted:
-        return self._stopped(self._timeline.go(Way.BACKWARD, interrupted))
+        return self._run(lambda asked: self._timeline.go(Way.BACKWARD, asked), interrupted)
 
     def rewind(self) -> Halted:
         """Go to the very start."""
-        return self._stopped(self._timeline.seek(self._timeline.first))
+        return self._run(lambda _: self._timeline.seek(self._timeline.first), lambda: False)
 
     def command(self, line: str, interrupted: Interrupted) -> str:
-        before = self._timeline.here
-        text = self._commands.perform(line, interrupted)
-        if self._timeline.here == before:
+        with self.around(interrupted) as asked:
+            before = self._place()
+            text = self._commands.perform(line, asked)
+        if self._place() == before:
             return text
         self._last = Halted(Signalled())
         return f"{text}(for gdb to see it: maintenance flush register-cache)\n"
+
+    def progress(self) -> str:
+        """Where a long run is."""
+        timeline = self._timeline
+        return f"at step {timeline.here:,}; verified up to step {timeline.verified:,}\n"
+
+    def moved_elsewhere(self) -> None:
+        """Somebody else has moved the walk: gdb does not know where it stands."""
+        self._elsewhere = True
+
+    def _place(self) -> tuple[int, int | None]:
+        return self._timeline.here, self._timeline.branched_at
+
+    def _run(self, go: Callable[[Interrupted], Stopped], interrupted: Interrupted) -> Halted:
+        """Nothing goes on from a place that gdb does not show: first it is told where it is."""
+        if self._elsewhere:
+            self._elsewhere = False
+            self._last = Halted(Signalled(), f"somebody else moved: {self._commands.here()}\n")
+            return self._last
+        with self.around(interrupted) as asked:
+            return self._stopped(go(asked))
 
     def _stopped(self, stopped: Stopped) -> Halted:
         self._last = Halted(self._reason(stopped), stopped.message and f"{stopped.message}\n")
@@ -193,10 +211,21 @@ class RecordingTarget:
             case Cause.END:
                 return HistoryEnd(Edge.END)
             case Cause.HIT:
-                access = None if stopped.condition is None else self._watchpoints.access.get(stopped.condition)
-                if access is not None and stopped.address is not None:
-                    return Watched(stopped.address, access)
-                return AtBreakpoint(hardware=stopped.condition in self._hardware)
+                return self._hit(stopped)
+
+    def _hit(self, stopped: Stopped) -> Reason:
+        """gdb resumes at once from a breakpoint that it does not know, so that one that is not its own is a signal."""
+        condition = stopped.condition
+        access = None if condition is None else self._watchpoints.access.get(condition)
+        if access is not None and stopped.address is not None:
+            return Watched(stopped.address, access)
+        ours = condition in self._software or condition in self._hardware
+        return AtBreakpoint(hardware=condition in self._hardware) if ours else Signalled()
+
+
+@contextlib.contextmanager
+def _alone(interrupted: Interrupted) -> Iterator[Interrupted]:
+    yield interrupted
 
 
 class _Restart:

@@ -1,30 +1,21 @@
-"""The one place that opens SQLite: creates a trace, opens one to read, and turns SQLite's complaints into sentences."""
+"""Opens a trace to read, and turns SQLite's complaints into sentences. A new one is made in store.creation."""
 
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 from urllib.parse import quote
 
-from sqlite_utils import Database
-from sqlite_utils.db import Table
-
 from pvtrace.model.errors import InputError, PvtraceError, TraceError, UsageError
-from pvtrace.model.events import KINDS
-from pvtrace.model.inputs import INPUT_DOC
-from pvtrace.model.words import ATTEMPT, FLAG, HOW, MODE, OUTCOME, RETURN_BY
 from pvtrace.store.meta import GENERATION
-from pvtrace.store.rows import Value
-from pvtrace.x86.exceptions import EXCEPTIONS
-from rom.abi import Generation, calls, unified
 
 APPLICATION: Final = 0x50565452
 """'PVTR' in SQLite's application_id: the command `file` can show it."""
 
-_LOCK_WAIT: Final = 2.0  # seconds; nobody holds a lock for longer than one short transaction
+LOCK_WAIT: Final = 2.0  # seconds; nobody holds a lock for longer than one short transaction
 
 _MAGIC: Final = b"SQLite format 3\0"
 
@@ -34,124 +25,10 @@ def script(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _described() -> Iterator[tuple[str, list[dict[str, Value]]]]:
-    """The tables by which a trace explains itself, from the program's own."""
-    yield (
-        "event_kind",
-        [
-            {
-                "id": int(kind),
-                "name": info.name,
-                "family": info.family,
-                "doc": info.doc,
-                **dict(zip("abcdef", info.columns, strict=False)),
-            }
-            for kind, info in KINDS.items()
-        ],
-    )
-    yield (
-        "input_kind",
-        [{"id": int(kind), "name": kind.name.lower(), "doc": doc} for kind, doc in INPUT_DOC.items()],
-    )
-    yield (
-        "vmi_call",
-        [
-            {
-                "id": unified(generation, number),
-                "generation": int(generation),
-                "number": number,
-                "name": call.name,
-                "family": str(call.family),
-                "arguments": ", ".join(str(operand) for operand in call.arguments),
-                "results": ", ".join(str(operand) for operand in call.results),
-                "doc": call.doc,
-            }
-            for generation in Generation
-            for number, call in calls(generation).items()
-        ],
-    )
-    topics: Mapping[str, Mapping[int, str]] = {
-        "outcome": OUTCOME,
-        "attempt": ATTEMPT,
-        "how": HOW,
-        "return_by": RETURN_BY,
-        "flag": FLAG,
-        "mode": MODE,
-        "vector": {exception.vector: exception.mnemonic for exception in EXCEPTIONS},
-    }
-    yield (
-        "word",
-        [
-            {"topic": topic, "value": int(value), "word": word}
-            for topic, words in topics.items()
-            for value, word in words.items()
-        ],
-    )
-
-
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """Files that SQLite keeps beside a database. Left over from another one they would be taken for this one's."""
     for suffix in ("-wal", "-shm", "-journal"):
         yield path.with_name(path.name + suffix)
-
-
-def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite: bool) -> sqlite3.Connection:
-    """A new trace with its description and what `fill` puts in, ready to grow.
-
-    It appears under its name only when it is whole, so that a trace that exists can be opened. Raises InputError if it
-    cannot be written or, without `overwrite`, if there is such a file.
-    """
-    if path.exists() and not path.is_file():
-        raise InputError(f"cannot write {path}: it is not a regular file")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            _draft(draft, fill)
-            if overwrite:
-                for old in _beside(path):
-                    old.unlink(missing_ok=True)
-                draft.replace(path)
-            else:
-                _name(draft, path)
-        finally:
-            for old in (draft, *_beside(draft)):
-                old.unlink(missing_ok=True)
-    except FileExistsError:
-        raise InputError(f"{path} exists already") from None
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    with writing(path):
-        connection = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # a power failure may cost the last second, never the trace
-    return connection
-
-
-def _name(draft: Path, path: Path) -> None:
-    """Give the draft its name; FileExistsError if that is taken."""
-    if not path.exists():
-        for old in _beside(path):
-            old.unlink(missing_ok=True)
-    try:
-        os.link(draft, path)
-    except PermissionError:  # a file system without hard links: claim the name first
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        draft.replace(path)
-
-
-def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))  # OSError says what is wrong with the place
-    with writing(path), contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(script("schema.sql") + script("views.sql") + script("findings.sql"))
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {GENERATION}")
-        database = Database(connection)
-        for table, rows in _described():
-            cast(Table, database[table]).insert_all(rows)
-        fill(connection)
-        connection.commit()
-        connection.execute("PRAGMA journal_mode = WAL")  # here, because a kill during this change needs a repair
 
 
 def close_as_one_file(connection: sqlite3.Connection) -> None:
@@ -188,7 +65,11 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 def _open_and_check(path: Path, size: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=_LOCK_WAIT, isolation_level=None
+        f"file:{quote(str(path.absolute()))}?mode=ro",
+        uri=True,
+        timeout=LOCK_WAIT,
+        isolation_level=None,
+        check_same_thread=False,  # one walk may be shared by two threads that take turns
     )
     try:
         _check(connection, path, size)
@@ -202,7 +83,7 @@ def _recover(path: Path) -> None:
     """Finish what a recorder left that was killed in the middle: roll a change back, or find the end of its log."""
     with (
         contextlib.suppress(sqlite3.Error),
-        contextlib.closing(sqlite3.connect(path, timeout=_LOCK_WAIT)) as writer,
+        contextlib.closing(sqlite3.connect(path, timeout=LOCK_WAIT)) as writer,
     ):
         writer.execute("PRAGMA user_version").fetchone()
 

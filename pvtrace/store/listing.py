@@ -1,7 +1,7 @@
 """A trace as it is listed: events by kind, step and address, counts, and what people ask in SQL."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +16,9 @@ from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import EVENT_COLUMNS, Value, row_event
 
 CHUNK: Final = 4096
+
+_PATIENCE: Final = 50_000
+"""Steps of SQLite's machine between two looks at whether a question is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,11 @@ def input_bytes(trace: TraceReader) -> int:
     return int(trace.rows(sql, (trace.progress().mark.inputs,))[0][0])
 
 
-def query(path: Path, sql: str) -> Iterator[Mapping[str, Value]]:
-    """Any SELECT over tables and views, each row by column name. Raises UsageError for SQL that cannot be run."""
+def query(path: Path, sql: str, interrupted: Callable[[], bool] = lambda: False) -> Iterator[Mapping[str, Value]]:
+    """Any SELECT over tables and views, each row by column name. Raises UsageError for SQL that cannot be run, or if
+    `interrupted`, which is asked now and then, says so."""
     connection = database.open_to_read(path)
+    connection.set_progress_handler(interrupted, _PATIENCE)
     try:
         with database.asking(path):
             yield from Database(connection).query(sql)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from pvtrace.model.digest import NOTHING, Mark, whole_digest, with_event, with_input
+from pvtrace.model.digest import Mark, Running, event_bytes, input_bytes, whole_digest
 from pvtrace.model.errors import TraceError
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
@@ -107,28 +107,24 @@ class TraceReader:
 
     def inputs(self, since: int = 0) -> Iterator[Input]:
         """From the input with this number on, in order."""
-        for _, row in self._chunks(INPUT_COLUMNS, "input", since, self.progress().mark.inputs):
-            with database.reading(self.path):
-                item = row_input(row)
-            yield item
+        return self._read("input", INPUT_COLUMNS, row_input, since, self.progress().mark.inputs)
 
-    def events(self, since: int = 0) -> Iterator[Event]:
-        """From the event with this number on, in order."""
-        for _, row in self._chunks(EVENT_COLUMNS, "event", since, self.progress().mark.events):
-            with database.reading(self.path):
-                event = row_event(row)
-            yield event
+    def events(self, since: int = 0, until: int | None = None) -> Iterator[Event]:
+        """From the event with this number on, in order, to the one before `until`."""
+        end = self.progress().mark.events if until is None else until
+        return self._read("event", EVENT_COLUMNS, row_event, since, end)
 
-    def _chunks(self, columns: str, table: str, since: int, end: int) -> Iterator[tuple[int, Any]]:
-        """Rows `since` to `end` with their numbers, none of which may be missing."""
+    def _read(self, table: str, columns: str, made: Callable[[Any], T], since: int, end: int) -> Iterator[T]:
+        """What is made of the rows `since` to `end`, none of which may be missing."""
         while since < end:
             last = min(since + CHUNK, end)
-            sql = f"SELECT seq, {columns} FROM {table} WHERE seq >= ? AND seq < ? ORDER BY seq"
+            sql = f"SELECT {columns} FROM {table} WHERE seq >= ? AND seq < ? ORDER BY seq"
             rows = self.rows(sql, (since, last))
-            if [row[0] for row in rows] != list(range(since, last)):
+            if len(rows) != last - since:
                 raise TraceError(f"{self.path} is damaged: an {table} between number {since} and {last - 1} is missing")
-            for row in rows:
-                yield row[0], row[1:]
+            with database.reading(self.path):
+                items = [made(row) for row in rows]
+            yield from items
             since = last
 
     def checkpoints(self) -> list[Checkpoint]:
@@ -209,8 +205,8 @@ class TraceReader:
         self._verify_lengths(progress.step)
         places = [(checkpoint.step, checkpoint.mark) for checkpoint in self.checkpoints()]
         places.append((progress.step, progress.mark))
-        inputs = _chain(self.inputs(), with_input, [mark.inputs for _, mark in places])
-        events = _chain(self.events(), with_event, [mark.events for _, mark in places])
+        inputs = _digests(map(input_bytes, self.inputs()), [mark.inputs for _, mark in places])
+        events = _digests(map(event_bytes, self.events()), [mark.events for _, mark in places])
         before = RESET
         for (step, mark), input_digest, event_digest in zip(places, inputs, events, strict=True):
             for what, same in (
@@ -248,12 +244,11 @@ class TraceReader:
         _ = self.files
 
 
-def _chain(items: Iterable[T], link: Callable[[bytes, T], bytes], counts: Sequence[int]) -> Iterator[bytes]:
+def _digests(items: Iterable[bytes], counts: Sequence[int]) -> Iterator[bytes]:
     """The digest of the first n items, for each n of `counts`, which do not go down in a trace that is whole."""
     remaining = iter(items)
-    digest, seen = NOTHING, 0
+    running, seen = Running(), 0
     for count in counts:
-        for item in itertools.islice(remaining, max(0, count - seen)):
-            digest = link(digest, item)
+        running.add(itertools.islice(remaining, max(0, count - seen)))
         seen = count
-        yield digest
+        yield running.value

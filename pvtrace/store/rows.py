@@ -4,6 +4,7 @@ An integer of the machine is 0..2^64-1 and SQLite's are signed, so they are stor
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from pvtrace.model.digest import Mark
@@ -18,16 +19,18 @@ Row = Sequence[Value]
 _HALF: Final = 1 << 63
 _WHOLE: Final = 1 << 64
 
-# OR REPLACE, so that to insert the same rows again is no harm: an interrupt may come between a commit and the moment
-# at which the writer has noted it.
 EVENT_COLUMNS: Final = "step, kind, pc, flags, a, b, c, d, e, f, cause"
-INSERT_EVENT: Final = f"INSERT OR REPLACE INTO event(seq, {EVENT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+EVENT_PARAMETERS: Final = "(?,?,?,?,?,?,?,?,?,?,?,?)"
+INSERT_EVENT: Final = f"INSERT INTO event(seq, {EVENT_COLUMNS}) VALUES {EVENT_PARAMETERS}"
 INPUT_COLUMNS: Final = "step, kind, value, bytes"
-INSERT_INPUT: Final = f"INSERT OR REPLACE INTO input(seq, {INPUT_COLUMNS}) VALUES (?,?,?,?,?)"
+INSERT_INPUT: Final = f"INSERT INTO input(seq, {INPUT_COLUMNS}) VALUES (?,?,?,?,?)"
 CHECKPOINT_COLUMNS: Final = "step, inputs, events, input_digest, event_digest, state, ram_digest, digest"
+# OR REPLACE: a recording may end where it has just made one.
 INSERT_CHECKPOINT: Final = f"INSERT OR REPLACE INTO checkpoint({CHECKPOINT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"
 
 _NULLS: Final = (None,) * 6
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_event: Final = partial(tuple.__new__, Event)
 
 
 class Progress(NamedTuple):
@@ -97,25 +100,32 @@ def unsigned(value: int) -> int:
 
 
 def event_row(seq: int, event: Event) -> Row:
-    step, kind, pc, flags, given, cause = event
-    # `signed` for each integer, written out because this is done for every event
-    args = [value - _WHOLE if isinstance(value, int) and value >= _HALF else value for value in given]
+    """Both this and its inverse are done for every event: the rare arguments that SQLite cannot hold as they are take
+    a second look."""
+    step, kind, pc, flags, args, cause = event
+    for value in args:
+        if isinstance(value, int) and value >= _HALF:
+            args = tuple(signed(each) if isinstance(each, int) else each for each in args)
+            break
     return (seq, step, kind.value, pc, flags, *args, *_NULLS[len(args) :], cause)
 
 
 def row_event(row: tuple[int, int, int, int, Value, Value, Value, Value, Value, Value, int | None]) -> Event:
     """The inverse, from EVENT_COLUMNS. Arguments that are missing at the end are left out."""
-    step, kind, pc, flags, *values, cause = row
-    while values and values[-1] is None:
-        values.pop()
-    args = tuple(unsigned(value) if isinstance(value, int) else _argument(value) for value in values)
-    return Event(Step(step), Kind(kind), pc, flags, args, None if cause is None else int(cause))
+    step, kind, pc, flags, *given, cause = row
+    while given and given[-1] is None:
+        given.pop()
+    for value in given:
+        if isinstance(value, float) or (isinstance(value, int) and value < 0):
+            given = [_argument(each) for each in given]
+            break
+    return _event((step, _KINDS[kind], pc, flags, tuple(given), cause))
 
 
-def _argument(value: Value) -> bytes | str | None:
-    if isinstance(value, float | int):
+def _argument(value: Value) -> int | bytes | str | None:
+    if isinstance(value, float):
         raise ValueError("an event's argument is no integer, text or bytes")
-    return value
+    return unsigned(value) if isinstance(value, int) else value
 
 
 def input_row(seq: int, item: Input) -> Row:

@@ -1,39 +1,32 @@
-"""A trace while it is recorded. Rows go in by batches; each transaction leaves a prefix that replays by itself."""
+"""A trace while it is recorded.
 
-import contextlib
+Inputs and events are gathered by batches, and a thread of its own writes them (store.transactions), while the guest
+runs on; one batch at a time, so that memory is bounded and errors are soon told.
+"""
+
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from pvtrace.model.digest import Mark, digest, whole_digest, with_event, with_input
+from pvtrace.model.digest import Mark
 from pvtrace.model.errors import PvtraceError
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop
-from pvtrace.store import database
+from pvtrace.store import creation
 from pvtrace.store.meta import Meta, meta_rows
-from pvtrace.store.pages import pack
-from pvtrace.store.rows import (
-    INSERT_CHECKPOINT,
-    INSERT_EVENT,
-    INSERT_INPUT,
-    Checkpoint,
-    SourceLine,
-    Symbol,
-    TraceFile,
-    Value,
-    checkpoint_row,
-    event_row,
-    input_row,
-)
+from pvtrace.store.rows import Checkpoint, SourceLine, Symbol, TraceFile, Value
+from pvtrace.store.transactions import Gathered, Job, Transactions, store_blob
 
-BATCH: Final = 4096
-"""Events after which rows are committed even without a checkpoint: the most that a kill can cost."""
+BATCH: Final = 2048
+"""Events after which rows are written even without a checkpoint. As many again may be on their way to the file: what a
+kill can cost at most is two of these, and what the CPU has answered since it last stopped."""
 
 INDEX_BYTES: Final = 28
 """What the indexes add for each event when the recording ends, rounded up."""
@@ -74,7 +67,7 @@ class TraceWriter:
                 (RESET, *Mark()),
             )
             for file in given:
-                name, _ = _store_blob(connection, file.data)
+                name, _ = store_blob(connection, file.data)
                 sha256 = hashlib.sha256(file.data).hexdigest()
                 connection.execute(
                     "INSERT INTO file(role, name, sha256, hash) VALUES (?, ?, ?, ?)",
@@ -86,15 +79,14 @@ class TraceWriter:
             _store_lines(connection, lines)
 
         self._path = path
-        self._connection = database.create(path, fill, overwrite=overwrite)
+        self._file = Transactions(path, creation.create(path, fill, overwrite=overwrite))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._writing: Future[Checkpoint | None] | None = None
         self._max_size = max_size
         self._batch = batch
-        self._inputs: list[Input] = []
-        self._events: list[Event] = []
-        self._mark = Mark()
-        self._committed = RESET
+        self._gathered = Gathered(0, [], 0, [])
+        self._handed_over = RESET
         self._newest = RESET
-        self._broken = False
         self._open = True
 
     def __enter__(self) -> Self:
@@ -111,87 +103,94 @@ class TraceWriter:
 
     @property
     def mark(self) -> Mark:
-        """How much is committed, with digests; after `checkpoint` and `finish` that is everything."""
-        return self._mark
+        """How much is committed, with digests; after `progress`, `checkpoint` and `finish` that is everything."""
+        self._wait()
+        return self._file.mark
 
     @property
     def events(self) -> int:
         """Events seen so far."""
-        return self._mark.events + len(self._events)
+        return self._gathered.first_event + len(self._gathered.events)
 
     @property
     def inputs(self) -> int:
         """Inputs seen so far."""
-        return self._mark.inputs + len(self._inputs)
+        return self._gathered.first_input + len(self._gathered.inputs)
 
     @property
     def reached(self) -> Step:
         """The last step of which everything is certainly here, also if the machine was stopped halfway through one."""
-        return Step(max(self._committed, self._newest - 1))
+        return Step(max(self._handed_over, self._newest - 1))
 
     @property
     def size(self) -> int:
         """Bytes of the trace as it is committed, without the indexes that `finish` adds."""
-        with database.writing(self._path):
-            pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
-            return int(pages * self._connection.execute("PRAGMA page_size").fetchone()[0])
+        self._wait()
+        return self._file.size
 
     def input(self, item: Input) -> None:
         """This came from outside."""
         self._advance(item.step)
-        self._inputs.append(item)
+        self._gathered.inputs.append(item)
 
     def event(self, event: Event) -> None:
         """The machine did this."""
-        self._advance(event.step)
-        self._events.append(event)
+        if event.step != self._newest:
+            self._advance(event.step)
+        self._gathered.events.append(event)
 
     def _advance(self, step: Step) -> None:
         if step == self._newest:
             return
         if step < self._newest:
             raise ValueError(f"step {step} after step {self._newest}")
-        if len(self._events) >= self._batch:
-            self._commit(Step(step - 1))
-            self._check_size()
+        if len(self._gathered.events) >= self._batch:
+            self._hand_over(Step(step - 1))
+            if self._max_size is not None:
+                self._check_size()
+        self._newest = step
+
+    def take_back(self, step: Step) -> None:
+        """What was handed over of the steps behind this one has not happened after all. Raises ValueError if some of it
+        is committed already."""
+        if step < self._handed_over:
+            raise ValueError(f"step {self._handed_over} is committed already")
+        self._gathered, _ = _split(self._gathered, step)
         self._newest = step
 
     def progress(self, step: Step) -> None:
         """The machine stands at `step`: commit everything, so that readers see it."""
-        self._commit(step)
+        self._hand_over(step)
+        self._wait()
         self._check_size()
 
     def checkpoint(self, snapshot: Snapshot) -> Checkpoint:
         """Commit everything together with a place to come back to."""
         self._newest = max(self._newest, snapshot.step)
-        with self._transaction():
-            mark = self._insert(snapshot.step)
-            checkpoint = self._insert_checkpoint(snapshot, mark)
-        self._forget(snapshot.step, mark)
+        self._hand_over(snapshot.step, snapshot)
+        checkpoint = self._wait()
+        assert checkpoint is not None, "the last job was to make one"
         self._check_size()
         return checkpoint
+
+    def checkpoint_soon(self, snapshot: Snapshot) -> None:
+        """The same, but it need not be committed when this returns; an error is raised by what is called next."""
+        self._newest = max(self._newest, snapshot.step)
+        self._hand_over(snapshot.step, snapshot)
+        if self._max_size is not None:
+            self._check_size()
 
     def finish(self, stop: Stop, snapshot: Snapshot | None = None) -> Checkpoint | None:
         """The end: one file with its indexes remains. `snapshot`: the state at stop.step, from which its digest comes.
 
         Events and inputs after stop.step, of a step that did not complete, are dropped.
         """
-        if stop.step < self._committed or (snapshot is not None and snapshot.step != stop.step):
+        if stop.step < self._handed_over or (snapshot is not None and snapshot.step != stop.step):
             raise ValueError(f"the recording cannot end at step {stop.step}")
-        with self._transaction():
-            mark = self._insert(stop.step)
-            checkpoint = None if snapshot is None else self._insert_checkpoint(snapshot, mark)
-            self._connection.execute(
-                "INSERT INTO ending(id, step, why, code, detail, digest) VALUES (1, ?, ?, ?, ?, ?)",
-                (stop.step, stop.why.value, stop.code, stop.detail, checkpoint and checkpoint.digest),
-            )
-        self._forget(stop.step, mark)
-        self._inputs.clear()
-        self._events.clear()
-        with self._transaction():
-            for statement in database.script("indexes.sql").split(";"):
-                self._connection.execute(statement)
-            self._connection.execute("UPDATE meta SET value = 1 WHERE key = 'finished'")
+        self._hand_over(stop.step, snapshot, stop)
+        checkpoint = self._wait()
+        self._gathered, _ = _split(self._gathered, RESET)
+        self._file.finish()
         self.close()
         return checkpoint
 
@@ -200,92 +199,54 @@ class TraceWriter:
         if not self._open:
             return
         try:
-            if self.reached > self._committed and not self._broken:
-                self._commit(self.reached)
+            if self.reached > self._handed_over:
+                self._hand_over(self.reached)
+            self._wait()
         finally:
             self._open = False
-            database.close_as_one_file(self._connection)
+            self._thread.shutdown()
+            self._file.close()
 
-    def _commit(self, step: Step) -> None:
-        with self._transaction():
-            mark = self._insert(step)
-        self._forget(step, mark)
+    def _hand_over(self, step: Step, snapshot: Snapshot | None = None, stop: Stop | None = None) -> None:
+        """Have what was collected up to and with `step` written; the rest, of a step still going on, stays.
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+        Ctrl-C may come between any two lines: what is then handed over again is known by its numbers.
+        """
         if not self._open:
             raise PvtraceError(f"cannot write {self._path}: it is closed")
-        with database.writing(self._path):
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                self._broken = isinstance(error, sqlite3.Error)
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        self._wait()
+        complete, rest = _split(self._gathered, step)
+        self._writing = self._thread.submit(self._file.commit, Job(step, complete, snapshot, stop))
+        self._gathered = rest
+        self._handed_over = step
 
-    def _insert(self, step: Step) -> Mark:
-        """Insert what was collected up to and with `step`; the rest, of a step still going on, stays."""
-        inputs, events, input_digest, event_digest = self._mark
-        given = _until(step, self._inputs)
-        done = _until(step, self._events)
-        self._connection.executemany(INSERT_INPUT, (input_row(seq, item) for seq, item in enumerate(given, inputs)))
-        self._connection.executemany(INSERT_EVENT, (event_row(seq, event) for seq, event in enumerate(done, events)))
-        for item in given:
-            input_digest = with_input(input_digest, item)
-        for event in done:
-            event_digest = with_event(event_digest, event)
-        mark = Mark(inputs + len(given), events + len(done), input_digest, event_digest)
-        self._connection.execute(
-            "UPDATE progress SET step = ?, inputs = ?, events = ?, input_digest = ?, event_digest = ?", (step, *mark)
-        )
-        return mark
-
-    def _forget(self, step: Step, mark: Mark) -> None:
-        """After the commit: what is in the file is no longer needed here."""
-        del self._inputs[: mark.inputs - self._mark.inputs]
-        del self._events[: mark.events - self._mark.events]
-        self._mark = mark
-        self._committed = step
-
-    def _insert_checkpoint(self, snapshot: Snapshot, mark: Mark) -> Checkpoint:
-        step, ram_digest = snapshot.step, snapshot.ram_digest
-        state, _ = _store_blob(self._connection, snapshot.state)
-        checkpoint = Checkpoint(step, mark, state, ram_digest, whole_digest(step, state, ram_digest, mark))
-        self._connection.execute(INSERT_CHECKPOINT, checkpoint_row(checkpoint))
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO checkpoint_page(page, step, blob) VALUES (?, ?, ?)",
-            [(page, step, _store_blob(self._connection, data)[1]) for page, data in sorted(snapshot.pages.items())],
-        )
-        return checkpoint
+    def _wait(self) -> Checkpoint | None:
+        """Until what was handed over is committed. Raises what went wrong with it, once."""
+        writing, self._writing = self._writing, None
+        return None if writing is None else writing.result()
 
     def _check_size(self) -> None:
-        if self._max_size is not None and self.size + INDEX_BYTES * self._mark.events >= self._max_size:
+        if self._max_size is not None and self.size + INDEX_BYTES * self._gathered.first_event >= self._max_size:
             raise TraceFull(f"{self._path} has reached its largest size of {self._max_size:,} bytes")
 
 
 T = TypeVar("T", Event, Input)
 
 
-def _until(step: Step, items: list[T]) -> list[T]:
-    """Those up to and with `step`; they come in order."""
+def _split(gathered: Gathered, step: Step) -> tuple[Gathered, Gathered]:
+    """What belongs to steps up to and with `step`, and what is behind it."""
+    first_input, inputs, first_event, events = gathered
+    given, done = _count(inputs, step), _count(events, step)
+    complete = Gathered(first_input, inputs[:given], first_event, events[:done])
+    return complete, Gathered(first_input + given, inputs[given:], first_event + done, events[done:])
+
+
+def _count(items: list[T], step: Step) -> int:
+    """How many of them are of steps up to and with `step`; they come in order."""
     count = len(items)
     while count and items[count - 1].step > step:
         count -= 1
-    return items[:count]
-
-
-def _store_blob(connection: sqlite3.Connection, plain: bytes) -> tuple[bytes, int]:
-    """Its name and its row; equal bytes are stored once."""
-    name = digest(plain)
-    row = connection.execute("SELECT id FROM blob WHERE hash = ?", (name,)).fetchone()
-    if row is None:
-        row = connection.execute(
-            "INSERT INTO blob(hash, size, codec, bytes) VALUES (?, ?, ?, ?) RETURNING id", pack(plain, name)
-        ).fetchone()
-    return name, int(row[0])
+    return count
 
 
 def _store_lines(connection: sqlite3.Connection, lines: Iterable[SourceLine]) -> None:

@@ -26,13 +26,20 @@ class Sink(Protocol):
 
 
 class RecordingTape:
-    """Satisfies model.inputs.Tape. `observer` is told of each event after it was kept."""
+    """Satisfies model.inputs.Tape. `observer` is told of each event after it was kept. `taken`: a step at which the
+    outside was asked already."""
 
-    def __init__(self, sink: Sink, outside: Outside, observer: Callable[[Event], None] | None = None) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        outside: Outside,
+        observer: Callable[[Event], None] | None = None,
+        taken: Step | None = None,
+    ) -> None:
         self._sink = sink
         self._outside = outside
-        self._observer = observer
-        self._taken: Step | None = None
+        self.observer = observer
+        self._taken = taken
         self._halted: Step | None = None
         self._unanswered = 0
 
@@ -69,8 +76,8 @@ class RecordingTape:
 
     def saw(self, event: Event) -> None:
         self._sink.event(event)
-        if self._observer is not None:
-            self._observer(event)
+        if self.observer is not None:
+            self.observer(event)
 
     def _kept(self, item: Input) -> Input:
         self._sink.input(item)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from pvtrace.model.digest import START, Mark, with_event, with_input, without_trailing_none
+from pvtrace.model.digest import START, Mark, without_trailing_none
 from pvtrace.model.errors import Diverged
 from pvtrace.model.events import KINDS, Event
 from pvtrace.model.inputs import Input, InputKind
@@ -53,40 +53,34 @@ class ReplayingTape:
         self._events = source.events(start.events)
         self._start = start
         self._count = start.events
-        self._input_digest = start.input_digest
-        self._event_digest = start.event_digest
         self._words = words
         self._where = where
         self._observer = observer
 
     @property
     def mark(self) -> Mark:
-        """What the replay has taken and done so far; at a checkpoint it equals the recorded one."""
-        inputs = self._start.inputs + self._inputs.handed_out
-        return Mark(inputs, self._count, self._input_digest, self._event_digest)
+        """How much the replay has taken and done so far. It has no digests: each event was compared with the record,
+        and it is the record that is held against its digests (store.reader)."""
+        return Mark(self._start.inputs + self._inputs.handed_out, self._count)
 
     def read(self, step: Step, kind: InputKind) -> Input:
-        return self._taken(self._inputs.read(step, kind))
+        return self._inputs.read(step, kind)
 
     def due(self, step: Step) -> Step:
         return self._inputs.due(step)
 
     def take(self, step: Step) -> Sequence[Input]:
-        return [self._taken(item) for item in self._inputs.take(step)]
+        return self._inputs.take(step)
 
     def idle(self, step: Step, now: int, alarm: int | None) -> Input | None:
         del now, alarm  # the record alone decides
-        item = self._inputs.idle(step)
-        return None if item is None else self._taken(item)
+        return self._inputs.idle(step)
 
     def saw(self, event: Event) -> None:
         recorded = next(self._events, None)
-        if recorded is None:
-            raise Diverged(event.step, "no further event", self._words(event), self._where(event))
-        if _comparable(recorded) != _comparable(event):
-            raise self._difference(recorded, event)
+        if recorded != event:
+            self._hold(recorded, event)
         self._count += 1
-        self._event_digest = with_event(self._event_digest, event)
         if self._observer is not None:
             self._observer(event)
 
@@ -97,9 +91,12 @@ class ReplayingTape:
         if missing is not None and missing.step <= step:
             raise Diverged(missing.step, self._words(missing), "nothing", self._where(missing))
 
-    def _taken(self, item: Input) -> Input:
-        self._input_digest = with_input(self._input_digest, item)
-        return item
+    def _hold(self, recorded: Event | None, event: Event) -> None:
+        """Raises Diverged unless they differ only in what is not stored."""
+        if recorded is None:
+            raise Diverged(event.step, "no further event", self._words(event), self._where(event))
+        if _comparable(recorded) != _comparable(event):
+            raise self._difference(recorded, event)
 
     def _difference(self, recorded: Event, event: Event) -> Diverged:
         wanted, got = self._words(recorded), self._words(event)

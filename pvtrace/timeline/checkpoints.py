@@ -79,6 +79,11 @@ class Places:
         while self.size > self.budget and len(self._steps) > 2:
             self._give_up(self._steps[thinned(self._steps, here)])
 
+    def forget_from(self, step: int) -> None:
+        """Those at `step` and behind it are not what will be there."""
+        for later in [kept for kept in self._steps if kept >= step]:
+            self._give_up(later)
+
     def _give_up(self, step: int) -> None:
         place = self._by_step.pop(step)
         self._steps.remove(step)

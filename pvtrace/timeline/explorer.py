@@ -1,25 +1,32 @@
-"""A machine that can be put anywhere in a recording, and that holds everything it runs against the recording.
+"""A machine that can be put anywhere on one course of events: places, and how to get from one to the next.
 
-It knows places and how to get from one to the next; what to stop for is decided in search.py.
+What a course is, is decided by who derives from Explorer: what was recorded (recorded.py), what is just being recorded
+(live.py), what would have been (branch.py). What to stop for is decided in search.py.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
 
-from pvtrace.machine.machine import Machine
-from pvtrace.model.digest import digest
-from pvtrace.model.errors import Diverged
+from pvtrace.model.digest import Mark
+from pvtrace.model.events import Event
+from pvtrace.model.inputs import Tape
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
-from pvtrace.store.reader import TraceReader
-from pvtrace.store.rows import Checkpoint
-from pvtrace.tape.replaying import ReplayingTape
 from pvtrace.timeline.checkpoints import Place, Places
-from pvtrace.timeline.source import Remembering
+from pvtrace.timeline.conditions import Happens
+from pvtrace.timeline.moments import Log
+from pvtrace.timeline.placing import Placing
 
-SLICE: Final = 250_000
-"""Steps between two looks at `interrupted`."""
+SLICE: Final = (5_000, 250_000)
+"""Fewest and most steps between two looks at `interrupted`."""
+
+SLICE_SECONDS: Final = 0.02
+"""How long a slice should last: a guest that causes many exits makes few steps in it."""
+
+PASSED: Final = 64
+"""Breakpoints passed between two looks at `interrupted`."""
 
 NEAR: Final = 256
 GROWTH: Final = 8
@@ -31,9 +38,17 @@ SPACING: Final = 2_000_000
 BUDGET: Final = 256 << 20
 """Bytes for places in memory."""
 
-_ZERO: Final = bytes(4096)
-
 Interrupted = Callable[[], bool]
+
+Watch = tuple[int, int, bool, bool, bool]
+"""See machine.cpu.Cpu.set_watches."""
+
+
+class MarkedTape(Tape, Protocol):
+    """A tape that knows how much it has handed out and seen."""
+
+    @property
+    def mark(self) -> Mark: ...
 
 
 def never() -> bool:
@@ -51,92 +66,107 @@ def waypoints(start: int, goal: int) -> Iterator[Step]:
     return (Step(goal - distance) for distance in reversed(distances))
 
 
-class Explorer:
-    """`machine` was built from the recording's own files; where it stands does not matter."""
+def next_slice(steps: int, seconds: float) -> int:
+    """Steps of the next slice, when the last one took so long."""
+    fewest, most = SLICE
+    wanted = most if seconds <= 0 else int(steps * SLICE_SECONDS / seconds)
+    return max(fewest, min(most, wanted))
 
-    def __init__(self, machine: Machine, trace: TraceReader, budget: int = BUDGET) -> None:
-        self.machine = machine
-        self.trace = trace
-        self.last = trace.last()
+
+class Explorer(ABC):
+    """`log`: the events of this course. `progress` is told now and then how far a run has come."""
+
+    first: Step
+
+    def __init__(self, placing: Placing, log: Log, budget: int = BUDGET) -> None:
+        self.machine = placing.machine
+        self.log = log
         self.progress: Callable[[Step], None] = lambda _: None
-        """Told now and then how far a run has come."""
-        self.verified = Step(0)
-        """The highest step that was run and compared."""
-        self._source = Remembering(trace)
-        self._checkpoints: Mapping[int, Checkpoint] = {item.step: item for item in trace.checkpoints()}
+        self._placing = placing
         self._places = Places(budget)
-        self._pages: dict[int, bytes] = {}
-        self._breakpoints: frozenset[int] = frozenset()
-        self._watches: tuple[tuple[int, int, bool, bool, bool], ...] = ()
-        self._tape = ReplayingTape(self._source)
-        self._stored_steps = sorted(self._checkpoints)
-        self.first = Step(self._stored_steps[0])
-        self.restore(self.first)
+        self._breakpoints: frozenset[int] | None = None
+        self._watches: tuple[Watch, ...] | None = None
+        self._happens: Sequence[Happens] = ()
+        self._met: Happens | None = None
+        self._slice = SLICE[0]
+        self.furthest = Step(0)
+        """The highest step that was run here, and found to be as it should be."""
+
+    # ------------------------------------------------------------------ what a course has to say
+
+    @property
+    @abstractmethod
+    def last(self) -> Step:
+        """The last step of the course that is known."""
+
+    @property
+    @abstractmethod
+    def open(self) -> bool:
+        """Whether it goes on behind `last`."""
+
+    @abstractmethod
+    def _fixed_before(self, step: int) -> Place | Step | None:
+        """The nearest place at or before `step` that is there for ever, or its step if it has to be fetched."""
+
+    @abstractmethod
+    def _fixed(self, step: Step) -> Place:
+        """Fetch one of those."""
+
+    @abstractmethod
+    def _tape(self, mark: Mark) -> MarkedTape:
+        """To go on from a place of this mark; tells `_saw` of each event."""
+
+    @abstractmethod
+    def _mark(self) -> Mark:
+        """Of where the machine stands."""
+
+    @abstractmethod
+    def _limit(self, step: Step) -> int:
+        """Behind `step`: the next step at which the machine must halt for `_passed`."""
+
+    @abstractmethod
+    def _passed(self, before: Step, until: Step) -> None:
+        """The machine has run from `before`, on its way to `until`, and come to a limit or to its end. Raises Diverged
+        if it is not as it should be."""
+
+    # ------------------------------------------------------------------ places
 
     @property
     def step(self) -> Step:
         return self.machine.step
 
-    # ------------------------------------------------------------------ places
+    @property
+    def ended(self) -> bool:
+        """Whether the guest has come to its end here."""
+        return self.machine.ended is not None
 
     def place_before(self, step: int) -> Step:
         """The nearest step at or before this one, not before the first, that a machine can be put to at once."""
-        index = bisect_right(self._stored_steps, step) - 1
-        stored = self._stored_steps[max(index, 0)]
+        fixed = self._fixed_before(step)
         kept = self._places.before(step)
-        return Step(stored if kept is None else max(stored, kept.step))
+        steps = [item.step if isinstance(item, Place) else item for item in (fixed, kept) if item is not None]
+        return max(steps, default=self.first)
 
     def keep(self) -> Step:
         """Make a place of where the machine stands."""
-        place = Place(self.step, self._tape.mark, self._state(), dict(self._pages))
+        place = self._placing.take(self._mark())
         self._places.add(place, self.step)
         return place.step
 
     def restore(self, step: Step) -> None:
         """Put the machine to a place."""
-        self._note(self.machine.take_pages())
         place = self._places.before(step)
         if place is None or place.step != step:
-            place = self._stored(self._checkpoints[step])
+            place = self._fixed(step)
             self._places.add(place, step)
-        changed = {
-            frame: place.pages.get(frame, _ZERO)
-            for frame in self._pages.keys() | place.pages.keys()
-            if self._pages.get(frame) is not place.pages.get(frame)
-        }
-        self._tape = ReplayingTape(self._source, place.mark)
-        self.machine.tape = self.machine.journal.tape = self._tape
-        self.machine.rewind(place.state, changed)
-        self._pages = dict(place.pages)
-
-    def _stored(self, checkpoint: Checkpoint) -> Place:
-        """From the file; pages that are as the machine has them now are not taken twice."""
-        snapshot = self.trace.snapshot(checkpoint)
-        pages = {
-            frame: self._pages[frame] if self._pages.get(frame) == data else data
-            for frame, data in snapshot.pages.items()
-            if data != _ZERO
-        }
-        return Place(checkpoint.step, checkpoint.mark, snapshot.state, pages)
-
-    def _state(self) -> bytes:
-        """The machine without its memory; what changed there is noted."""
-        taken = self.machine.snapshot()
-        self._note(taken.pages)
-        return taken.state
-
-    def _note(self, pages: Mapping[int, bytes]) -> None:
-        """These frames have this content now; equal content stays the same object."""
-        for frame, data in pages.items():
-            if data == _ZERO:
-                self._pages.pop(frame, None)
-            elif self._pages.get(frame) != data:
-                self._pages[frame] = data
+        self._placing.put(place, self._tape(place.mark))
 
     # ------------------------------------------------------------------ running
 
-    def look_for(self, breakpoints: frozenset[int], watches: tuple[tuple[int, int, bool, bool, bool], ...]) -> None:
-        """What `advance` stops at (see machine.cpu)."""
+    def look_for(
+        self, breakpoints: frozenset[int], watches: tuple[Watch, ...], happens: Sequence[Happens] = ()
+    ) -> None:
+        """What `advance` stops at (see machine.cpu); `happens` only where the future is open, else the log knows."""
         cpu = self.machine.cpu
         if breakpoints != self._breakpoints:
             self._breakpoints = breakpoints
@@ -144,30 +174,58 @@ class Explorer:
         if watches != self._watches:
             self._watches = watches
             cpu.set_watches(watches)
+        self._happens = happens
+        self._met = None
 
-    def advance(self, until: Step, interrupted: Interrupted = never) -> Stop | None:
-        """Run to `until`, which is not beyond the end, or to something that is looked for; None if interrupted.
+    def forget_what_was_looked_for(self) -> None:
+        """Somebody else has set what the machine stops at."""
+        self._breakpoints = self._watches = None
 
-        Raises Diverged if the machine does something that was not recorded.
+    def take_met(self) -> Happens | None:
+        """The condition of `look_for` that an event has met, once."""
+        met, self._met = self._met, None
+        return met
+
+    def _saw(self, event: Event) -> None:
+        for condition in self._happens:
+            if event.kind in condition.kinds and (condition.test is None or condition.test(event)):
+                self._met = condition
+                self.machine.pause("an event has happened")
+                return
+
+    def advance(self, until: Step, interrupted: Interrupted = never, passes: Callable[[], bool] = never) -> Stop | None:
+        """Run to `until`, or to something that is looked for, or to the guest's end; None if interrupted.
+
+        `passes`: asked at each breakpoint whether to run on. Raises Diverged if the machine does something that was
+        not recorded.
         """
         machine = self.machine
         machine.cpu.take_touch()
-        while machine.step < until:
+        before = machine.step
+        while before < until and not (self.open and self.ended):
             if interrupted():
                 return None
-            goal = min(until, machine.step + SLICE, self._checkpoint_after(machine.step))
-            before = machine.step
-            stop = machine.run(Step(goal))
-            self.verified = max(self.verified, machine.step)
-            self.progress(machine.step)
-            if machine.step in self._checkpoints and machine.step > before:
-                self._compare(self._checkpoints[machine.step])
-            if stop.why in (Why.BREAKPOINT, Why.WATCHPOINT):
+            since, limit = time.monotonic(), self._limit(before)
+            goal = Step(min(until, before + self._slice, limit))
+            stop = machine.run(goal)
+            for _ in range(PASSED):
+                if stop.why is not Why.BREAKPOINT or stop.detail or machine.step >= limit or not passes():
+                    break
+                stop = machine.run(goal)
+            step = machine.step
+            self.furthest = max(self.furthest, step)
+            if step >= limit or stop.ended:
+                self._passed(before, until)
+            if self._met is not None or stop.why is Why.WATCHPOINT:
                 return stop
-            if machine.ended is not None and machine.step < until:
-                raise Diverged(machine.step, "a longer run", f"end: {machine.ended.why.value}")
-            if machine.step - self.place_before(machine.step) >= SPACING:
+            if stop.why is Why.BREAKPOINT and not stop.detail and not passes():
+                return stop
+            if step == before + self._slice:
+                self._slice = next_slice(self._slice, time.monotonic() - since)
+            self.progress(step)
+            if step - self.place_before(step) >= SPACING:
                 self.keep()
+            before = step
         return Stop(machine.step, Why.ARRIVED)
 
     def go_to(self, step: Step, interrupted: Interrupted = never) -> bool:
@@ -181,17 +239,3 @@ class Explorer:
                 return False
             self.keep()
         return self.advance(step, interrupted) is not None
-
-    def _checkpoint_after(self, step: int) -> int:
-        index = bisect_right(self._stored_steps, step)
-        return self._stored_steps[index] if index < len(self._stored_steps) else self.last
-
-    def _compare(self, wanted: Checkpoint) -> None:
-        """The machine stands at a checkpoint of the recording: is it what was recorded?"""
-        if wanted.mark.events > self._tape.mark.events:
-            return  # the last console line of a recording that was stopped is written at its end only
-        taken = self.machine.snapshot()
-        self._note(taken.pages)
-        got = (taken.ram_digest, digest(taken.state), self._tape.mark)
-        if got != (wanted.ram_digest, wanted.state, wanted.mark):
-            raise Diverged(wanted.step, "another state in the checkpoint", "the same events until here")

@@ -1,10 +1,11 @@
 """Finding where conditions hold: the next place forwards, the last one backwards.
 
 Backwards is: from the place before, run forward, and remember the last hit; if there is none, from the place before
-that. A stretch in which very many hits are met is cut at places, and its pieces are looked through from the last one.
+that. A stretch in which the machine stops very often, be it for hits or for conditions that do not hold, is cut at
+places, and its pieces are looked through from the last one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,7 @@ from pvtrace.timeline.explorer import Explorer, Interrupted
 from pvtrace.x86.disasm import memory_access
 
 MANY: Final = 500
-"""Hits in one stretch after which it is cut into pieces."""
+"""Stops in one stretch after which it is cut into pieces."""
 
 PIECES: Final = 16
 SHORTEST: Final = 20_000
@@ -43,6 +44,13 @@ def counter(machine: Machine) -> int:
     return (machine.cpu.eip + machine.cpu.segment(Seg.CS).base) & 0xFFFFFFFF
 
 
+def breakpoint_at(machine: Machine, conditions: Iterable[Condition]) -> Breakpoint | None:
+    """The first breakpoint among them that holds where the machine stands."""
+    here = counter(machine)
+    there = (item for item in conditions if isinstance(item, Breakpoint) and item.address == here)
+    return next((item for item in there if item.test is None or item.test(machine)), None)
+
+
 class Stopping(Exception):
     """Interrupted in the middle."""
 
@@ -54,6 +62,7 @@ class Search:
         self._explorer = explorer
         self._machine: Machine = explorer.machine
         self._interrupted = interrupted
+        self._passed = 0
         self._breakpoints = [item for item in conditions if isinstance(item, Breakpoint)]
         self._watchpoints = [item for item in conditions if isinstance(item, Watchpoint)]
         self._events = [item for item in conditions if isinstance(item, Happens)]
@@ -70,10 +79,10 @@ class Search:
         """Run to the first hit behind here, or to `until`; raises Stopping where it was interrupted."""
         explorer = self._explorer
         here = explorer.step
-        event, limit = self._event_after(here, until)
-        explorer.look_for(self._addresses, self._watches)
-        for hit in self._hits(limit):
-            if isinstance(hit.condition, Watchpoint) or hit.step > here:
+        event, limit = (None, until) if explorer.open else self._event_after(here, until)
+        explorer.look_for(self._addresses, self._watches, self._events if explorer.open else ())
+        for hit in self._stops(limit):
+            if hit is not None and (isinstance(hit.condition, Watchpoint) or hit.step > here):
                 return hit
         if event is not None:
             return Hit(limit, event)
@@ -82,7 +91,7 @@ class Search:
     def _event_after(self, here: Step, until: Step) -> tuple[Happens | None, Step]:
         found: tuple[Happens | None, Step] = (None, until)
         for condition in self._events:
-            event = moments.following(self._explorer.trace, condition.kinds, here, condition.test)
+            event = moments.following(self._explorer.log, condition.kinds, here, condition.test)
             if event is not None and event.step <= found[1]:
                 found = (condition, event.step)
         return found
@@ -108,7 +117,7 @@ class Search:
     def _event_before(self, here: Step, until: Step) -> Hit | None:
         hits = []
         for condition in self._events:
-            event = moments.preceding(self._explorer.trace, condition.kinds, here, condition.test)
+            event = moments.preceding(self._explorer.log, condition.kinds, here, condition.test)
             if event is not None and event.step >= until:
                 hits.append(Hit(event.step, condition))
         return max(hits, key=lambda hit: hit.step, default=None)
@@ -118,10 +127,10 @@ class Search:
         explorer = self._explorer
         explorer.look_for(self._addresses, self._watches)
         last = self._here([*self._breakpoints, *self._tests])
-        for count, hit in enumerate(self._hits(end)):
-            if hit.step < end:
+        for count, hit in enumerate(self._stops(end)):
+            if hit is not None and hit.step < end:
                 last = hit
-            if count > MANY and end - explorer.step > 2 * SHORTEST:
+            if count + self._passed >= MANY and end - explorer.step > 2 * SHORTEST:
                 return self._last_in_pieces(end) or last
         return last
 
@@ -146,25 +155,49 @@ class Search:
 
     # ------------------------------------------------------------------ both
 
-    def _hits(self, end: Step) -> Iterator[Hit]:
-        """Run to `end`, and give what is hit on the way, in order. At each hit the machine stands there; for a
-        watchpoint it stands behind the access."""
+    def _stops(self, end: Step) -> Iterator[Hit | None]:
+        """Run to `end`, and give what is hit on the way, in order; None for a stop at what does not hold. At each hit
+        the machine stands there; for a watchpoint it stands behind the access."""
         explorer = self._explorer
-        while explorer.step < end:
+        while explorer.step < end and not (explorer.open and explorer.ended):
             goal = Step(explorer.step + 1) if self._tests else end
-            stop = explorer.advance(goal, self._interrupted)
+            self._passed = 0
+            stop = explorer.advance(goal, self._interrupted, self._passes)
             if stop is None:
                 raise Stopping
             hit = self._hit(stop)
             if hit is None and self._tests and explorer.step < end:
                 hit = self._here(self._tests)
-            if hit is not None:
+            if hit is not None or stop.why is not Why.ARRIVED:
                 yield hit
 
+    def _passes(self) -> bool:
+        """At a breakpoint: whether none of them holds, and it is not yet time to say that there are very many. May be
+        asked twice at one stop."""
+        self._passed += 1
+        return self._passed < MANY and self._breakpoint_here() is None
+
+    def _breakpoint_here(self) -> Breakpoint | None:
+        """The machine stands at the address of one: the first that holds."""
+        machine = self._machine
+        there = self._breakpoints
+        if len(self._addresses) > 1:
+            address = counter(machine)
+            there = [condition for condition in there if condition.address == address]
+        for condition in there:
+            if condition.test is None or condition.test(machine):
+                return condition
+        return None
+
     def _hit(self, stop: Stop) -> Hit | None:
-        if stop.why is Why.WATCHPOINT:
-            return self._accessed()
-        return self._here(self._breakpoints) if stop.why is Why.BREAKPOINT else None
+        met = self._explorer.take_met()
+        if stop.why is Why.WATCHPOINT or met is not None:
+            accessed = self._accessed()
+            return Hit(stop.step, met) if accessed is None and met is not None else accessed
+        if stop.why is not Why.BREAKPOINT:
+            return None
+        condition = self._breakpoint_here()
+        return None if condition is None else Hit(stop.step, condition, condition.address)
 
     def _here(self, conditions: Sequence[Breakpoint | Holds]) -> Hit | None:
         machine = self._machine

@@ -18,8 +18,19 @@ class Remembering:
     """The inputs and events of a recording; satisfies tape.replaying.Source."""
 
     def __init__(self, trace: TraceReader) -> None:
+        self._trace = trace
         self._inputs = tuple(trace.inputs())
         self._chunk = lru_cache(maxsize=CHUNKS)(lambda number: _chunk(trace, number))
+
+    def grown(self) -> None:
+        """The recording has gone on."""
+        self._inputs += tuple(self._trace.inputs(len(self._inputs)))
+        self._chunk.cache_clear()
+
+    @property
+    def all_inputs(self) -> Sequence[Input]:
+        """In order."""
+        return self._inputs
 
     def inputs(self, since: int = 0) -> Iterator[Input]:
         return iter(self._inputs[since:])

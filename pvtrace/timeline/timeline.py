@@ -3,26 +3,40 @@
 Where you are is a step and nothing else: the state there does not depend on how you came (law 4). Conditions are never
 part of it. Everything long can be interrupted, and stops where all behind it has been looked at. What runs is held
 against the recording; a difference is a wall.
+
+`branch` leaves the recording: from there on the machine may be changed, and goes on by itself, compared with nothing.
+What was before is the same, and whoever goes back there is in the recording again, which nothing has harmed.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pvtrace.machine.machine import Machine
 from pvtrace.model.errors import Diverged
-from pvtrace.model.step import Step
-from pvtrace.timeline.conditions import Condition, Watchpoint
+from pvtrace.model.step import NEVER, Step
+from pvtrace.timeline.branch import Branch
+from pvtrace.timeline.conditions import Breakpoint, Condition, Watchpoint
 from pvtrace.timeline.explorer import Explorer, Interrupted, never
-from pvtrace.timeline.search import Hit, Search, Stopping
+from pvtrace.timeline.moments import Log
+from pvtrace.timeline.recorded import Recorded
+from pvtrace.timeline.search import Hit, Search, Stopping, breakpoint_at
 from pvtrace.timeline.stops import Cause, Stopped, Way
+
+LEFT = "back in the recording: what would have been is forgotten"
 
 
 class Timeline:
-    """`machine` may be looked at whenever no method runs. It must not be changed."""
+    """`machine` may be looked at whenever no method runs, and changed by `change` alone."""
 
-    def __init__(self, explorer: Explorer) -> None:
-        self._explorer = explorer
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+        self._branch: Branch | None = None
         self._conditions: list[Condition] = []
         self._wall: Diverged | None = None
+
+    @property
+    def _explorer(self) -> Explorer:
+        return self._branch or self._recorded
 
     @property
     def machine(self) -> Machine:
@@ -34,32 +48,95 @@ class Timeline:
 
     @property
     def first(self) -> Step:
-        return self._explorer.first
+        return self._recorded.first
 
     @property
     def last(self) -> Step:
-        """The last step that was recorded, or that can be reached."""
-        return self._explorer.last if self._wall is None else Step(min(self._explorer.last, self._wall.step - 1))
+        """The last step that was recorded, or that can be reached; in a branch, the last one that was."""
+        last = self._explorer.last
+        return last if self._wall is None or self._branch is not None else Step(min(last, self._wall.step - 1))
+
+    @property
+    def open(self) -> bool:
+        """Whether the guest goes on behind `last`: in a branch, and while the recording is made."""
+        return self._explorer.open
 
     @property
     def verified(self) -> Step:
         """The highest step that was run here and found to be as recorded."""
-        return self._explorer.verified
+        return self._recorded.furthest
+
+    @property
+    def log(self) -> Log:
+        """The events of this walk."""
+        return self._explorer.log
+
+    def progress(self, told: Callable[[Step], None]) -> None:
+        """Tell this of how far a run has come, now and then."""
+        self._recorded.progress = told
+        if self._branch is not None:
+            self._branch.progress = told
+
+    def keep(self) -> Step:
+        """Make coming back here quick."""
+        return self._explorer.keep()
+
+    # ------------------------------------------------------------------ what would have been
+
+    @property
+    def branched_at(self) -> Step | None:
+        """Where the branch begins; None in the recording."""
+        return None if self._branch is None else self._branch.first
+
+    def branch(self) -> None:
+        """Leave the recording here. In a branch already: nothing happens."""
+        recorded = self._recorded
+        if self._branch is not None:
+            return
+        mark = recorded.mark
+        recorded.leave()
+        self._branch = Branch(recorded.placing, recorded.log, recorded.source.all_inputs, mark)
+        self._branch.progress = recorded.progress
+
+    def change(self, apply: Callable[[Machine], None]) -> None:
+        """Change the machine here; only in a branch. What follows is then another future."""
+        if self._branch is None:
+            raise ValueError("a recording cannot be changed")
+        self._branch.change(apply)
+
+    def rejoin(self) -> Stopped:
+        """Back to the recording, to where the branch left it."""
+        if self._branch is None:
+            return Stopped(self.here, Cause.ARRIVED)
+        return self.seek(self._drop())
+
+    def _drop(self) -> Step:
+        """The branch is over, and the machine somewhere in the recording; returns where the branch began."""
+        branch, self._branch = self._branch, None
+        assert branch is not None
+        self._recorded.forget_what_was_looked_for()
+        self._recorded.restore(self._recorded.place_before(branch.first))
+        return branch.first
 
     # ------------------------------------------------------------------ moving
 
     def seek(self, step: int, interrupted: Interrupted = never) -> Stopped:
-        """Go to a step. One outside the recording stands for the end on that side."""
-        goal = Step(min(max(step, self.first), self.last))
+        """Go to a step. One outside the recording stands for the end on that side, or, where the guest goes on behind
+        the end, for what it does there."""
+        message = ""
+        if self._branch is not None and step < self._branch.first:
+            self._drop()
+            message = LEFT
+        goal = Step(max(step, self.first) if self.open else min(max(step, self.first), self.last))
         try:
             arrived = self._explorer.go_to(goal, interrupted)
         except Diverged as difference:
             return self._at_wall(difference)
         if not arrived:
             return Stopped(self.here, Cause.INTERRUPTED)
-        if step == goal:
-            return Stopped(goal, Cause.ARRIVED)
-        return self._edge(Way.BACKWARD if step < goal else Way.FORWARD)
+        if step == self.here:
+            return Stopped(self.here, Cause.ARRIVED, message=message)
+        return self._edge(Way.BACKWARD if step < self.here else Way.FORWARD)
 
     def move(self, steps: int, interrupted: Interrupted = never) -> Stopped:
         """Go by a number of steps; backwards if it is negative."""
@@ -94,26 +171,55 @@ class Timeline:
 
         return undo
 
+    def watches(self, kind: type[Condition]) -> bool:
+        """Whether `go` stops for a condition of this kind."""
+        return any(isinstance(condition, kind) for condition in self._conditions)
+
+    def breakpoint_here(self) -> Breakpoint | None:
+        """The breakpoint that `go` would stop for here, had it come here."""
+        return breakpoint_at(self.machine, self._conditions)
+
     # ------------------------------------------------------------------ how
 
     def _search(
         self, way: Way, conditions: list[Condition], interrupted: Interrupted, until: Step | None = None
     ) -> Stopped:
-        edge = self.last if way is Way.FORWARD else self.first
-        limit = edge if until is None else Step(min(max(until, self.first), self.last))
+        if way is Way.BACKWARD and self._branch is not None:
+            return self._back_from_branch(self._branch, conditions, interrupted, until)
+        furthest = NEVER if self.open else self.last
+        edge = furthest if way is Way.FORWARD else self.first
+        limit = edge if until is None else Step(min(max(until, self.first), furthest))
         search = Search(self._explorer, conditions, interrupted)
         try:
             hit = search.forward(limit) if way is Way.FORWARD else self._backward(search, limit)
-            if hit is None:
-                self._explorer.go_to(limit)
-                return self._edge(way) if limit == edge else Stopped(limit, Cause.ARRIVED)
-            if way is Way.BACKWARD and not self._explorer.go_to(hit.step, interrupted):
+            goal = limit if hit is None else hit.step
+            if way is Way.BACKWARD and not self._explorer.go_to(goal, interrupted):
                 return Stopped(self.here, Cause.INTERRUPTED)
-            return Stopped(self.here, Cause.HIT, hit.condition, hit.address)
+            if hit is not None:
+                return Stopped(self.here, Cause.HIT, hit.condition, hit.address)
+            return self._edge(way) if limit == edge or self.here < limit else Stopped(limit, Cause.ARRIVED)
         except Stopping:
             return Stopped(self.here, Cause.INTERRUPTED)
         except Diverged as difference:
             return self._at_wall(difference)
+
+    def _back_from_branch(
+        self, branch: Branch, conditions: list[Condition], interrupted: Interrupted, until: Step | None
+    ) -> Stopped:
+        """First in the branch, down to its beginning; then in the recording, from there on."""
+        try:
+            limit = branch.first if until is None else Step(max(until, branch.first))
+            hit = self._backward(Search(branch, conditions, interrupted), limit) if limit < branch.step else None
+        except Stopping:
+            return Stopped(self.here, Cause.INTERRUPTED)
+        if hit is not None:
+            branch.go_to(hit.step)
+            return Stopped(self.here, Cause.HIT, hit.condition, hit.address)
+        if limit == until:
+            branch.go_to(limit)
+            return Stopped(self.here, Cause.ARRIVED)
+        self.seek(self._drop())
+        return replace(self._search(Way.BACKWARD, conditions, interrupted, until), message=LEFT)
 
     def _backward(self, search: Search, until: Step) -> Hit | None:
         """Interrupted, it stands where all behind it has been looked at."""

@@ -54,12 +54,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def serve(recorded: Callable[[str], Path], require_tool: Callable[[str], Path]) -> Iterator[Callable[[str], Served]]:
-    """`serve(name)` serves a demo guest at a free port."""
+def served(require_tool: Callable[[str], Path]) -> Iterator[Callable[[Path], Served]]:
+    """`served(path)` serves a recording at a free port."""
     gdb, servers = require_tool("gdb"), []
 
-    def start(name: str) -> Served:
-        path = recorded(name)
+    def start(path: Path) -> Served:
         command = [sys.executable, "-m", "pvtrace", "replay", str(path), "--gdb", "127.0.0.1:0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         servers.append(server)
@@ -73,3 +72,9 @@ def serve(recorded: Callable[[str], Path], require_tool: Callable[[str], Path]) 
     for server in servers:
         server.kill()
         server.communicate()
+
+
+@pytest.fixture
+def serve(recorded: Callable[[str], Path], served: Callable[[Path], Served]) -> Callable[[str], Served]:
+    """`serve(name)` serves a demo guest at a free port."""
+    return lambda name: served(recorded(name))

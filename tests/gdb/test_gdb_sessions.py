@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from gdbstub.packet import encode, expand
+from pvtrace.divergence.catalogue import RULES
 from pvtrace.gdb.serve import SCRIPT
+from pvtrace.session.judging import judged
 from pvtrace.session.options import RecordOptions
 from pvtrace.session.record import record
 from tests.gdb.conftest import TIMEOUT, Served
@@ -74,10 +76,11 @@ def test_stepping_skips_interrupts_unless_told_otherwise(serve: Serve) -> None:
     served = serve("irqs")
     to_interrupt = ["monitor next interrupt", "maintenance flush register-cache", "print $step", "print/x $eip"]
     handler_at, handler = numbers(served.script(*to_interrupt))
-    goto, flush = f"monitor goto {handler_at - 1}", "maintenance flush register-cache"
+    rom, goto, flush = "monitor step-rom into", f"monitor goto {handler_at - 1}", "maintenance flush register-cache"
     look = ["print $step", "print/x $eip"]
-    skipped = numbers(served.script(goto, flush, *look, "stepi", *look, "reverse-stepi", *look))
-    into = numbers(served.script("monitor step-irq into", goto, flush, *look, "stepi", *look, "reverse-stepi", *look))
+    there_and_back = [rom, goto, flush, *look, "stepi", *look, "reverse-stepi", *look]
+    skipped = numbers(served.script(*there_and_back))
+    into = numbers(served.script("monitor step-irq into", *there_and_back))
     assert into[2:4] == [handler_at, handler]
     assert into[4:] == into[:2]
     assert skipped[2] > handler_at
@@ -218,9 +221,13 @@ def ask(client: socket.socket, request: bytes) -> bytes:
 def receive(client: socket.socket) -> bytes:
     """The next packet."""
     data = b""
-    while not re.search(rb"\$[^#]*#..", data):
-        data += client.recv(4096)
-    return expand(data[data.index(b"$") + 1 : data.rindex(b"#")])
+    while True:
+        while not (packet := re.search(rb"\$([^#]*)#..", data)):
+            data += client.recv(4096)
+        data = data[packet.end() :]
+        payload = expand(packet[1])
+        if not payload.startswith(b"O") or payload == b"OK":  # else how far it is, for the person
+            return payload
 
 
 def test_monitor_commands(serve: Serve) -> None:
@@ -244,6 +251,24 @@ def test_monitor_commands(serve: Serve) -> None:
     assert "there is none" in moved
 
 
+def test_divergences(serve: Serve, recorded: Callable[[str], Path]) -> None:
+    """They are read, not looked for: until somebody has, the person is told how."""
+    served = serve("userland")
+    assert "nobody has looked for divergences here yet: pvtrace divergences " in served.script("monitor divergences")
+    found = judged(recorded("userland")).findings
+    first, last = (pick(found, key=lambda finding: finding.step) for pick in (min, max))
+    said = served.script(
+        *("monitor next divergence", "monitor when", "monitor divergences", "monitor explain", "monitor explain popf"),
+        *("monitor goto end", "monitor prev divergence", "monitor when", "monitor explain nonsense"),
+    )
+    assert f"step {first.step:,}," in said
+    assert f"step {last.step:,}," in said
+    assert re.search(rf"^ +{first.step:,}  .*  {first.rule}: ", said, re.MULTILINE)
+    assert f"explain {first.rule} says more" in said
+    assert RULES["popf"].page.rstrip() in said
+    assert "there is no rule 'nonsense'" in said
+
+
 def test_who_wrote_this(serve: Serve) -> None:
     said = serve("irqs").script(
         "monitor goto end", "monitor lastwrite ticks", "maintenance flush register-cache", "x/i $pc"
@@ -260,11 +285,15 @@ def test_commands_for_gdb(serve: Serve) -> None:
         "pvtrace next fault",
         "print $step",
         "complete pvtrace next fa",
+        "complete pvtrace next div",
+        "complete pvtrace what-if o",
         "help pvtrace",
     )
     assert numbers(said)[0] == 70000
     assert numbers(said)[1] > 70000
     assert "pvtrace next fault" in said
+    assert "pvtrace next divergence" in said
+    assert "pvtrace what-if on" in said
     assert "pvtrace lastwrite" in said
     assert "flush register-cache" not in said
 

@@ -1,10 +1,12 @@
 """Agent expressions: what gdb compiles, and what nobody should."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbstub.agent import Expression
+from gdbstub.agent import Expression, _Run
 from gdbstub.errors import ProtocolError
 
 MEMORY = bytes(range(256))
@@ -109,3 +111,38 @@ def test_nothing_else_is_ever_raised(code: bytes) -> None:
     except ProtocolError:
         return
     assert 0 <= result < 1 << 64
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(lambda v: b"\x22" + bytes([v]), st.integers(0, 255)),
+            st.builds(lambda v: b"\x24" + v.to_bytes(4, "big"), st.integers(0, 2**32 - 1)),
+            st.builds(lambda v: b"\x25" + v.to_bytes(8, "big"), st.integers(0, 2**64 - 1)),
+            st.builds(lambda n: b"\x26" + n.to_bytes(2, "big"), st.integers(0, 9)),
+            st.builds(lambda op, bits: bytes([op, bits]), st.sampled_from([0x16, 0x2A]), st.integers(0, 70)),
+            st.sampled_from(
+                [bytes([op]) for op in (*range(0x02, 0x0C), *range(0x0E, 0x16), *range(0x17, 0x1B), 0x28, 0x2B)]
+            ),
+        ),
+        max_size=12,
+    )
+)
+def test_code_without_jumps_is_computed_as_if_it_were_run(pieces: list[bytes]) -> None:
+    """The same value or the same complaint, by the function that it was made into and by the machine."""
+    code = b"".join([*pieces, b"\x27"])
+    expression = Expression(code)
+
+    def register(number: int) -> int | None:
+        return None if number == 9 else number * 0x0123456789ABCDEF
+
+    def memory(address: int, size: int) -> bytes:
+        return bytes((address + at) & 0xFF for at in range(size if address % 5 else size - 1))
+
+    def outcome(compute: Callable[[], int]) -> int | str:
+        try:
+            return compute()
+        except ProtocolError as error:
+            return error.text
+
+    assert outcome(lambda: expression.value(register, memory)) == outcome(_Run(code, register, memory).result)

@@ -22,8 +22,8 @@ TIMEOUT = 60.0
 @contextmanager
 def serving(toy: Toy) -> Iterator[int]:
     """The port at which it is served; in the end it has been killed."""
-    server = Server(toy, port=0)
-    thread = threading.Thread(target=server.serve, daemon=True)
+    server = Server(port=0)
+    thread = threading.Thread(target=server.serve, args=(toy,), daemon=True)
     thread.start()
     port = server.address[1]
     try:
@@ -112,4 +112,4 @@ def test_the_real_gdb(require_tool: Callable[[str], Path]) -> None:
 
 def test_a_port_in_use_is_an_error() -> None:
     with serving(Toy()) as port, pytest.raises(OSError, match="in use"):
-        Server(Toy(), port=port)
+        Server(port=port)

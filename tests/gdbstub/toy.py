@@ -53,6 +53,7 @@ class Toy:
     description = DESCRIPTION
     thread_name = "toy"
     executable: str | None = "/toy.elf"
+    progress = None
 
     def __init__(self, end: int = 1 << 60) -> None:
         self.end = end

@@ -6,7 +6,7 @@ from pvtrace.model.events import Kind
 from pvtrace.model.step import Step
 from pvtrace.timeline import search
 from pvtrace.timeline.conditions import Breakpoint, Condition, Happens, Holds, Watchpoint
-from pvtrace.timeline.explorer import Explorer
+from pvtrace.timeline.recorded import Recorded
 from pvtrace.timeline.stops import Cause, Stopped, Way
 from pvtrace.timeline.timeline import Timeline
 from tests.timeline.recordings import history, walk
@@ -205,7 +205,7 @@ def test_beyond_the_ends() -> None:
 def test_a_difference_is_a_wall() -> None:
     """A machine that is made otherwise than the recorded one does something else."""
     with walk("interrupts") as opened:
-        wrong = Explorer(opened.timeline.machine, opened.trace)
+        wrong = Recorded(opened.timeline.machine, opened.trace)
         timeline = Timeline(wrong)
         timeline.seek(150)
         wrong.machine.cpu.set_gpr(1, 4)  # the loop that waits for five ticks will end earlier

@@ -1,0 +1,154 @@
+"""What a recorder does to the file of its trace: one transaction after the other, each of which leaves a prefix that
+replays by itself. Called by one thread at a time, which need not be the recorder's (store.writer)."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pvtrace.model.digest import Mark, Running, digest, event_bytes, input_bytes, whole_digest
+from pvtrace.model.events import Event
+from pvtrace.model.inputs import Input
+from pvtrace.model.snapshot import Snapshot
+from pvtrace.model.step import Step
+from pvtrace.model.stops import Stop
+from pvtrace.store import database
+from pvtrace.store.pages import pack
+from pvtrace.store.rows import (
+    EVENT_PARAMETERS,
+    INSERT_CHECKPOINT,
+    INSERT_EVENT,
+    INSERT_INPUT,
+    Checkpoint,
+    checkpoint_row,
+    event_row,
+    input_row,
+)
+
+AT_ONCE: Final = 64
+"""Events that are inserted by one statement: SQLite then takes two thirds of the time, and lets other threads run."""
+
+_INSERT_MANY: Final = INSERT_EVENT + f", {EVENT_PARAMETERS}" * (AT_ONCE - 1)
+
+
+class Gathered(NamedTuple):
+    """Inputs and events that follow each other, and the numbers of the first of them."""
+
+    first_input: int
+    inputs: list[Input]
+    first_event: int
+    events: list[Event]
+
+
+class Job(NamedTuple):
+    """One transaction: what was gathered up to and with `step` completes the trace until there. `snapshot`: a
+    checkpoint to be made there; `stop`: the recording ends there."""
+
+    step: Step
+    gathered: Gathered
+    snapshot: Snapshot | None = None
+    stop: Stop | None = None
+
+
+class Transactions:
+    """`mark`: what is committed. After an error of SQLite it is `broken` and commits nothing more."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._inputs, self._events = Running(), Running()
+        self.mark = Mark()
+        self.broken = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the trace as it is committed, without the indexes that `finish` adds."""
+        with database.writing(self._path):
+            pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+            return int(pages * self._connection.execute("PRAGMA page_size").fetchone()[0])
+
+    def commit(self, job: Job) -> Checkpoint | None:
+        """What of a job is committed already is passed over. Returns the checkpoint, if it was to make one."""
+        if self.broken:
+            return None
+        given = job.gathered.inputs[self.mark.inputs - job.gathered.first_input :]
+        done = job.gathered.events[self.mark.events - job.gathered.first_event :]
+        inputs = self._inputs.copy().add(map(input_bytes, given))
+        events = self._events.copy().add(map(event_bytes, done))
+        mark = Mark(self.mark.inputs + len(given), self.mark.events + len(done), inputs.value, events.value)
+        checkpoint = None
+        with self._transaction():
+            self._insert(given, done)
+            self._connection.execute(
+                "UPDATE progress SET step = ?, inputs = ?, events = ?, input_digest = ?, event_digest = ?",
+                (job.step, *mark),
+            )
+            if job.snapshot is not None:
+                checkpoint = self._insert_checkpoint(job.snapshot, mark)
+            if job.stop is not None:
+                self._insert_ending(job.stop, checkpoint)
+        self.mark, self._inputs, self._events = mark, inputs, events
+        return checkpoint
+
+    def finish(self) -> None:
+        """Make the indexes, and say that everything is in order."""
+        with self._transaction():
+            for statement in database.script("indexes.sql").split(";"):
+                self._connection.execute(statement)
+            self._connection.execute("UPDATE meta SET value = 1 WHERE key = 'finished'")
+
+    def close(self) -> None:
+        """One file remains."""
+        database.close_as_one_file(self._connection)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with database.writing(self._path):
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                self.broken = isinstance(error, sqlite3.Error)
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _insert(self, given: Sequence[Input], done: Sequence[Event]) -> None:
+        inputs = (input_row(seq, item) for seq, item in enumerate(given, self.mark.inputs))
+        self._connection.executemany(INSERT_INPUT, inputs)
+        rows = [event_row(seq, event) for seq, event in enumerate(done, self.mark.events)]
+        whole = len(rows) - len(rows) % AT_ONCE
+        parts = (tuple(chain.from_iterable(rows[at : at + AT_ONCE])) for at in range(0, whole, AT_ONCE))
+        self._connection.executemany(_INSERT_MANY, parts)
+        self._connection.executemany(INSERT_EVENT, rows[whole:])
+
+    def _insert_checkpoint(self, snapshot: Snapshot, mark: Mark) -> Checkpoint:
+        step, ram_digest = snapshot.step, snapshot.ram_digest
+        state, _ = store_blob(self._connection, snapshot.state)
+        checkpoint = Checkpoint(step, mark, state, ram_digest, whole_digest(step, state, ram_digest, mark))
+        self._connection.execute(INSERT_CHECKPOINT, checkpoint_row(checkpoint))
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO checkpoint_page(page, step, blob) VALUES (?, ?, ?)",
+            [(page, step, store_blob(self._connection, data)[1]) for page, data in sorted(snapshot.pages.items())],
+        )
+        return checkpoint
+
+    def _insert_ending(self, stop: Stop, checkpoint: Checkpoint | None) -> None:
+        self._connection.execute(
+            "INSERT INTO ending(id, step, why, code, detail, digest) VALUES (1, ?, ?, ?, ?, ?)",
+            (stop.step, stop.why.value, stop.code, stop.detail, checkpoint and checkpoint.digest),
+        )
+
+
+def store_blob(connection: sqlite3.Connection, plain: bytes) -> tuple[bytes, int]:
+    """Its name and its row; equal bytes are stored once."""
+    name = digest(plain)
+    row = connection.execute("SELECT id FROM blob WHERE hash = ?", (name,)).fetchone()
+    if row is None:
+        row = connection.execute(
+            "INSERT INTO blob(hash, size, codec, bytes) VALUES (?, ?, ?, ?) RETURNING id", pack(plain, name)
+        ).fetchone()
+    return name, int(row[0])
