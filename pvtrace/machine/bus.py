@@ -42,6 +42,14 @@ class PortBus:
         self._timers = tuple(timers)
         self._places: dict[int, Region] = {}
         self._unknown: set[int] = set()
+        self._claim(regions)
+
+    def add(self, name: str, device: Device, regions: Sequence[Region]) -> None:
+        """One more device. Raises ValueError as the constructor does."""
+        self._devices[name] = device
+        self._claim(regions)
+
+    def _claim(self, regions: Sequence[Region]) -> None:
         for region in regions:
             for port in range(region.port, region.port + region.size):
                 if port not in range(PORTS):

@@ -2,7 +2,7 @@
 
 Pure: everything is computed once from what the machine has. Layout:
 
-    00449h  the BIOS data area's part on video
+    00449h  the BIOS data area from video to disks
     B8000h  text memory: an empty screen of 80 by 25
     F6000h  MP floating pointer, and its configuration table behind it
     F6200h  ACPI: RSDP, RSDT, FADT, MADT, FACS, DSDT
@@ -130,16 +130,16 @@ def _package(body: bytes) -> bytes:
     return bytes([length]) + body
 
 
-# ---------------------------------------------------------------------- video
+# ---------------------------------------------------------------------- video and disks
 
 
-def video_data() -> bytes:
-    """The BIOS data area from 449h to 486h: mode 3, 80 columns, cursor at home, CRTC at 3D4h, 25 rows of 16 lines."""
-    return struct.pack("<BHHH16xHBHBB29xBH", 3, 80, 0x1000, 0, 0x0D0E, 0, 0x3D4, 0x29, 0x30, 24, 16)
+def video_and_disks(disks: int) -> bytes:
+    """The BIOS data area from 449h to 486h: mode 3, 80 columns, cursor at home, CRTC at 3D4h; how many hard disks there
+    are; 25 rows of 16 lines."""
+    return struct.pack("<BHHH16xHBHBB14xB14xBH", 3, 80, 0x1000, 0, 0x0D0E, 0, 0x3D4, 0x29, 0x30, disks, 24, 16)
 
 
 PIECES: Final[Mapping[str, tuple[int, bytes]]] = {
-    "the BIOS data area on video": (0x449, video_data()),
     "the text screen": (0xB8000, b" \x07" * 2000),
     "the MP tables": (MP_AT, mp_floating_pointer(MP_AT + CONFIGURATION) + mp_configuration()),
     "the ACPI root pointer": (RSDP_AT, rsdp(RSDT_AT)),
@@ -149,4 +149,4 @@ PIECES: Final[Mapping[str, tuple[int, bytes]]] = {
     "the ACPI FACS": (FACS_AT, facs()),
     "the ACPI DSDT": (DSDT_AT, dsdt()),
 }
-"""Address and contents by name."""
+"""Address and contents by name, of all that is the same in every machine."""

@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from pvtrace.machine.bus import PortBus, Region
 from pvtrace.machine.devices.acpi_power import AcpiPower
+from pvtrace.machine.devices.ata import Ata
 from pvtrace.machine.devices.cmos import Cmos
 from pvtrace.machine.devices.debug_console import DebugConsole, DelayPort
 from pvtrace.machine.devices.device import Device, EndRun, State, Timer
+from pvtrace.machine.devices.disk_image import FIRST_FRAME, DiskImage
 from pvtrace.machine.devices.exit_port import DebugExit
 from pvtrace.machine.devices.fw_cfg import FwCfg
 from pvtrace.machine.devices.keyboard import Keyboard
-from pvtrace.machine.devices.pci import Pci
+from pvtrace.machine.devices.pci import DISK_FUNCTIONS, Pci
 from pvtrace.machine.devices.pic import Pic
 from pvtrace.machine.devices.pit import Pit
 from pvtrace.machine.devices.port61 import Port61
@@ -48,7 +50,16 @@ PC_REGIONS: Final = (
 )
 """The machine's port map."""
 
-KEYBOARD_IRQ, UART_IRQ, RTC_IRQ = 1, 4, 8
+SLOW_PORTS: Final = frozenset({0x61, 0x80})
+"""Where an access takes virtual time, as on an ISA bus: the ports by which kernels wait, and measure the time."""
+
+ISA_CYCLE_NS: Final = 1_000
+"""What it takes."""
+
+DISK_REGIONS: Final = (Region(0x1F0, 8, "disk"), Region(0x3F6, 1, "disk", 8))
+"""What is added to it with a disk."""
+
+KEYBOARD_IRQ, UART_IRQ, RTC_IRQ, MOUSE_IRQ, DISK_IRQ = 1, 4, 8, 12, 14
 
 APIC_PAGE: Final = 0xFFFFF000
 """The address in IA32_APIC_BASE, as far as a 32-bit machine has addresses."""
@@ -62,7 +73,7 @@ class Wake:
     admitted: Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Platform:
     """The PC's devices: behind `bus` and `memory`; and those that the machine has other business with."""
 
@@ -71,7 +82,10 @@ class Platform:
     interrupts: InterruptController
     uart: Uart
     keyboard: Keyboard
+    pci: Pci
+    cmos: Cmos
     wakes: tuple[Wake, ...]
+    disk: DiskImage | None = None
 
     @property
     def pic(self) -> Pic:
@@ -92,6 +106,28 @@ class Platform:
         present = bool(base & APIC_GLOBAL_ENABLE)
         self.interrupts.apic.switch(present)
         self.memory.move("apic", base & APIC_PAGE if present else None)
+
+    def attach_disk(self, content: bytes) -> None:
+        """Put a disk of so many bytes, whole sectors, on the first IDE channel. Before the machine runs."""
+        self.disk = DiskImage(content)
+        self.bus.add("disk", Ata(self.disk, self.interrupts.line(DISK_IRQ)), DISK_REGIONS)
+        self.pci.add(DISK_FUNCTIONS)
+        self.cmos.add_disk()
+
+    def take_pages(self) -> dict[int, bytes]:
+        """The frames of the disk (see disk_image.py) that were written since this was last asked."""
+        return {} if self.disk is None else self.disk.take_frames()
+
+    def page(self, frame: int) -> bytes | None:
+        """A frame of the disk, as `take_pages` gives it; None for one that is not of the disk."""
+        return None if self.disk is None or frame < FIRST_FRAME else self.disk.frame(frame)
+
+    def load_pages(self, pages: dict[int, bytes]) -> dict[int, bytes]:
+        """Put those frames back that are of the disk; returns the others, which are of memory."""
+        if self.disk is None:
+            return pages
+        self.disk.load_frames({frame: data for frame, data in pages.items() if frame >= FIRST_FRAME})
+        return {frame: data for frame, data in pages.items() if frame < FIRST_FRAME}
 
     def save(self) -> dict[str, Any]:
         """All devices; canonical, as of PortBus."""
@@ -120,7 +156,8 @@ def pc_platform(
     interrupts = InterruptController(lambda: end(Why.REBOOT, 0))
     pit = Pit.left_by_bios(hz, interrupts.line(TIMER_IRQ))
     uart = Uart(interrupts.line(UART_IRQ), transmitted)
-    keyboard = Keyboard(interrupts.line(KEYBOARD_IRQ), end)
+    keyboard = Keyboard(interrupts.line(KEYBOARD_IRQ), interrupts.line(MOUSE_IRQ), end)
+    pci = Pci(end)
     cmos = Cmos(wallclock, ram_size, hz, interrupts.line(RTC_IRQ))
     apic = interrupts.apic
     devices: dict[str, Device] = {
@@ -138,7 +175,7 @@ def pc_platform(
         "power": AcpiPower(hz, end),
         "vga": Vga(hz),
         "fw_cfg": FwCfg(ram_size),
-        "pci": Pci(end),
+        "pci": pci,
     }
     return Platform(
         bus=PortBus(devices, PC_REGIONS, timers=(pit, cmos, apic)),
@@ -146,6 +183,8 @@ def pc_platform(
         interrupts=interrupts,
         uart=uart,
         keyboard=keyboard,
+        pci=pci,
+        cmos=cmos,
         wakes=(
             Wake(pit, lambda: interrupts.admits(TIMER_IRQ)),
             Wake(cmos, lambda: interrupts.admits(RTC_IRQ)),

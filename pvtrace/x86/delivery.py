@@ -82,9 +82,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class TaskGate:
-    """The vector has a task gate, and `selector` is that of the handler's TSS (see task_switch)."""
+    """The vector has a task gate, and `selector` is that of the handler's TSS (see task_switch); `return_eip`: where
+    the interrupted task goes on."""
 
     selector: int
+    return_eip: int
 
 
 Delivery = Delivered | Refused | TaskGate | End
@@ -249,7 +251,7 @@ def _protected(view: View, event: _Event) -> Delivery:
     gate = _gate(view, event)
     if gate.type == SystemType.TASK_GATE:
         if not view.system.paravirtual:
-            return TaskGate(gate.selector)
+            return TaskGate(gate.selector, event.return_eip)
         return End(Why.UNSUPPORTED, 0, f"{mnemonic(event.vector)} has a task gate, which ends a paravirtual guest")
     code, cpl = _handler_segment(view, gate, event.ext)
     image = _image(view, event)

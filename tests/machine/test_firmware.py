@@ -3,15 +3,17 @@
 import struct
 from itertools import pairwise
 
+import pytest
+
 from pvtrace.machine import firmware
 from pvtrace.machine.boot import File, boot_image
 from pvtrace.x86.cpuid import cpuid
 from tests.machine.small import RAM, assemble
 
 
-def memory() -> bytes:
+def memory(disks: int = 0) -> bytes:
     """The first MiB of a machine at boot."""
-    image = boot_image(File("guest.elf", assemble("start:", paravirtual=False)), ram_size=RAM)
+    image = boot_image(File("guest.elf", assemble("start:", paravirtual=False)), ram_size=RAM, disks=disks)
     made = bytearray(1 << 20)
     for at, data in image.memory:
         if at < 1 << 20:
@@ -91,6 +93,11 @@ def test_the_screen_is_empty() -> None:
     assert low[0xB8000:0xB8FA0] == b" \x07" * 2000
     assert (low[0x449], low[0x44A], low[0x484]) == (3, 80, 24)
     assert struct.unpack_from("<H", low, 0x463) == (0x3D4,)
+
+
+@pytest.mark.parametrize("disks", [0, 1])
+def test_the_number_of_hard_disks(disks: int) -> None:
+    assert memory(disks)[0x475] == disks
 
 
 def test_no_two_pieces_overlap() -> None:

@@ -140,3 +140,51 @@ def test_inputs_of_keys_belong_to_the_record() -> None:
     ran = run(source, paravirtual=False, inputs=inputs)
     assert (ran.stop.why, ran.stop.code) == (Why.EXIT, 0), ran.stop
     assert ran.of(Kind.KEYS_IN)[0]["step"] == 1000
+
+
+TIMED = """
+start:
+    rdtsc
+    mov ebx, eax
+    mov ecx, 100
+.again:
+    %s
+    loop .again
+    rdtsc
+    sub eax, ebx
+    mov [MEMORY], eax
+    EXIT 0
+"""
+
+
+@pytest.mark.parametrize("access", ["out 0x80, al", "in al, 0x61", "in al, 0x80"])
+def test_an_access_to_a_slow_port_takes_a_microsecond(access: str) -> None:
+    """Kernels wait for slow devices so, and count on it: 100 ticks here, beside those of the instructions."""
+    slow, quick = (run(TIMED % one, paravirtual=False).word(0x10A000) for one in (access, "in al, 0xE9"))
+    assert slow - quick == 100 * 100
+
+
+def test_a_timer_fires_while_a_guest_waits_by_port_80h() -> None:
+    ran = run(
+        """
+start:
+    LOAD_IDT
+    GATE 0x20, on_tick
+    PIC 0xFE
+    PIT 1193            ; a millisecond
+    xor ebx, ebx
+    sti
+.wait:
+    out 0x80, al
+    cmp ebx, 3
+    jb .wait
+    EXIT 0
+on_tick:
+    inc ebx
+    EOI
+    iretd
+""",
+        paravirtual=False,
+    )
+    assert (ran.stop.why, ran.stop.code) == (Why.EXIT, 0), ran.stop
+    assert 2700 < sum(row["port"] == 0x80 for row in ran.of(Kind.PORT_WRITE)) < 3000

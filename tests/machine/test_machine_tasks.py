@@ -124,7 +124,31 @@ bad:
 """.replace("GATE_SELECTOR", "OTHER")
 
 
+SOFTWARE = """
+start:
+    LOAD_IDT
+    PREPARE other
+    mov dword [IDT + 8 * 0x30], OTHER << 16
+    mov dword [IDT + 8 * 0x30 + 4], 0x8500
+    xor ebx, ebx
+    int 0x30
+    int 0x30                            ; the task goes on behind its IRET
+    cmp ebx, 0                          ; registers are each task's own
+    jne bad
+    EXIT 0
+other:
+    inc ebx
+    iretd
+    inc ebx
+    cmp ebx, 2
+    jne bad
+    iretd
+bad:
+    EXIT 1
+"""
+
 GUESTS = {
+    "software interrupt": SOFTWARE,
     "call": CALL.format(selector="OTHER"),
     "call by a gate": CALL.format(selector="GATE_TO_OTHER"),
     "jump": JUMP,
@@ -163,6 +187,12 @@ def test_call_and_iret(selector: str) -> None:
     flags = [row["flag"] for row in found.of(Kind.FLAG_TRANSITION) if row["how"] == How.TASK_SWITCH]
     assert flags == [14] * 4
     assert {row["mnemonic"] for row in found.of(Kind.EMULATED) if row["operand"] in (0x20, 0x28)} == {"CALL FAR"}
+
+
+def test_a_software_interrupt_by_a_task_gate_returns_behind_itself() -> None:
+    found = ran(SOFTWARE)
+    assert (found.stop.why, found.stop.code) == (Why.EXIT, 0), found.stop
+    assert len(found.of(Kind.SOFTWARE_INTERRUPT)) == 2
 
 
 def test_jump_and_back() -> None:

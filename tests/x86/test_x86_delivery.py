@@ -164,7 +164,7 @@ def test_gate_dpl_counts_for_software_only(cpl: int, dpl: int) -> None:
 
 
 def test_task_gate() -> None:
-    assert deliver(ready(at_ring(0), 8, kind=5), 8, entry=EXCEPTION, error=0, return_eip=0) == TaskGate(KERNEL_CS)
+    assert deliver(ready(at_ring(0), 8, kind=5), 8, entry=EXCEPTION, error=0, return_eip=7) == TaskGate(KERNEL_CS, 7)
     ended = deliver(ready(at_ring(1, paravirtual=True), 8, kind=5), 8, entry=EXCEPTION, error=0, return_eip=0)
     assert isinstance(ended, End)
     assert ended.why is Why.UNSUPPORTED

@@ -31,19 +31,21 @@ def boot_image(
     roms: Sequence[tuple[int, bytes]] = (),
     load: int | None = None,
     entry: int | None = None,
+    disks: int = 0,
     loader: str = "pvtrace",
 ) -> BootImage:
     """Lay out a guest by the protocol that it is made for.
 
     `ram_size` is in bytes; `roms` are (physical address, image); `loader` is the boot loader's name and version for the
-    guest; `load` and `entry` are physical addresses and make of any file a flat binary. As with other loaders, the
-    command line that a Multiboot kernel sees begins with its own name. Raises InputError for a file that cannot be
+    guest; `load` and `entry` are physical addresses and make of any file a flat binary; `disks`: how many
+    hard disks the BIOS says there are. As with other loaders, the command line that a Multiboot kernel sees begins with
+    its own name. Raises InputError for a file that cannot be
     loaded, UsageError for options that do not fit.
     """
     layout.check_ram(ram_size)
     request = Request(guest, ram_size, tuple(modules), initrd, command_line, load, entry, loader)
     taken: list[Placed] = []
-    for piece in [*layout.firmware(), *layout.placed_roms(roms)]:
+    for piece in [*layout.firmware(disks), *layout.placed_roms(roms)]:
         claim(taken, piece)
     loaded = protocol_of(request)(request, taken)
     gdt = _gdt(loaded)

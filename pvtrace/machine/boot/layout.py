@@ -69,12 +69,13 @@ def check_ram(ram_size: int) -> None:
         raise UsageError(f"{ram_size} bytes of RAM: it must be {mib(low)} to {mib(high)}, in whole pages of 4 KiB")
 
 
-def firmware() -> Iterable[Placed]:
-    """What the BIOS leaves in memory."""
+def firmware(disks: int) -> Iterable[Placed]:
+    """What the BIOS leaves in memory; `disks`: hard disks that it found."""
     segment, offset = IRET_STUB
     pieces = {
         "the interrupt vectors": (0, struct.pack("<HH", offset, segment) * 256),
         "the BIOS data area": (0x400, _bios_data()),
+        "the BIOS data area on video and disks": (0x449, firmware_tables.video_and_disks(disks)),
         "the EBDA": (EBDA, b"\x01"),
         "the BIOS interrupt stub": (segment * 16 + offset, b"\xcf"),
         **firmware_tables.PIECES,

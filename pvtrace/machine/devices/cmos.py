@@ -32,6 +32,8 @@ UPDATE_NS: Final = (244 + 1984) * 1000
 NS: Final = 1_000_000_000
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 KIB: Final = 1024
+DISK_TYPES, FIRST_DISK_TYPE = 0x12, 0x19
+SEE_EXTENDED, OF_ITS_OWN = 0xF0, 47  # the first disk's type is in its extended byte; its geometry is not in a table
 YEARS: Final = (1900, 9998)
 
 
@@ -56,6 +58,10 @@ class Cmos:
         self._offset_ns = 0  # the guest's clock minus the wall clock
         self._frozen: dict[int, int] | None = None  # the time registers while the guest sets them
         self._bytes = {A: 0x26, B: HOURS_24, C: 0, D: VALID_RAM, **memory_sizes(ram_size)}
+
+    def add_disk(self) -> None:
+        """Note that there is a first hard disk."""
+        self._bytes |= {DISK_TYPES: SEE_EXTENDED, FIRST_DISK_TYPE: OF_ITS_OWN}
 
     def read(self, offset: int, _width: int, now: int) -> int:
         if offset == 0:

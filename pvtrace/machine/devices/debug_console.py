@@ -31,7 +31,8 @@ class DebugConsole:
 
 
 class DelayPort:
-    """The diagnostic port of a PC: keeps the last byte written, and nothing else. Kernels write it to spend time."""
+    """The diagnostic port of a PC: keeps the last byte written, and nothing else. Kernels write it to spend time, which
+    the machine lets pass."""
 
     width = 1
 

@@ -1,7 +1,8 @@
-"""The 8042 keyboard controller with a keyboard behind it; no mouse is plugged in.
+"""The 8042 keyboard controller with a keyboard behind it; no mouse is plugged into its second port.
 
 Registers by offset: 0 data, 1 status (read) and command (write). It is never busy: a command is done when it is
-written, and its answer waits in the queue. IRQ 1 is high while a byte can be read, and drops for a moment between two.
+written, and its answer waits in the queue. While a byte can be read, IRQ 1 is high (IRQ 12 for one that came through
+the mouse's port), and it drops for a moment between two.
 Scan codes come in as set 1, which is what a guest sees with the translation that a BIOS leaves on; A20 is always open.
 Sources: IBM PC AT and PS/2 technical references, "Keyboard controller" and "Keyboard".
 """
@@ -15,19 +16,30 @@ from pvtrace.model.stops import Why
 LONGEST: Final = 256
 """Bytes that can wait to be read; keys beyond are lost, as with a keyboard whose buffer is full."""
 
-OUTPUT_FULL, SYSTEM_FLAG, COMMAND_LAST, UNLOCKED = 0x01, 0x04, 0x08, 0x10  # status
-INTERRUPT, KEYBOARD_OFF, TRANSLATE = 0x01, 0x10, 0x40  # configuration
+OUTPUT_FULL, SYSTEM_FLAG, COMMAND_LAST, UNLOCKED, FROM_MOUSE = 0x01, 0x04, 0x08, 0x10, 0x20  # status
+INTERRUPT, MOUSE_INTERRUPT, KEYBOARD_OFF, MOUSE_OFF, TRANSLATE = 0x01, 0x02, 0x10, 0x20, 0x40  # configuration
+BY_MOUSE: Final = 0x100
+"""Added to a waiting byte that came through the mouse's port."""
+
 LEFT_BY_BIOS: Final = TRANSLATE | SYSTEM_FLAG | INTERRUPT
 
 READ_CONFIGURATION, WRITE_CONFIGURATION = 0x20, 0x60
-DISABLE_KEYBOARD, ENABLE_KEYBOARD = 0xAD, 0xAE
+DISABLE_MOUSE, ENABLE_MOUSE, DISABLE_KEYBOARD, ENABLE_KEYBOARD = 0xA7, 0xA8, 0xAD, 0xAE
+SWITCHES: Final = {
+    DISABLE_MOUSE: (0, MOUSE_OFF),
+    ENABLE_MOUSE: (MOUSE_OFF, 0),
+    DISABLE_KEYBOARD: (0, KEYBOARD_OFF),
+    ENABLE_KEYBOARD: (KEYBOARD_OFF, 0),
+}
+"""Commands that only change the configuration: the bits that they clear and set."""
+
 WRITE_OUTPUT, WRITE_KEYBOARD_BUFFER, WRITE_MOUSE_BUFFER, WRITE_MOUSE = 0xD1, 0xD2, 0xD3, 0xD4
 PULSE: Final = 0xF0  # ... FFh: pulse output lines; bit 0 clear pulses the reset line
 WITH_DATA: Final = frozenset(
     {WRITE_CONFIGURATION, WRITE_OUTPUT, WRITE_KEYBOARD_BUFFER, WRITE_MOUSE_BUFFER, WRITE_MOUSE}
 )
-REPLIES: Final = {0xA9: 0x02, 0xAA: 0x55, 0xAB: 0x00, 0xC0: 0x80, 0xD0: 0xCF}
-"""No mouse (clock line stuck), self test passed, keyboard interface good, input port, output port (A20 on)."""
+REPLIES: Final = {0xA9: 0x00, 0xAA: 0x55, 0xAB: 0x00, 0xC0: 0x80, 0xD0: 0xCF}
+"""Mouse interface good, self test passed, keyboard interface good, input port, output port (A20 on)."""
 
 ACKNOWLEDGE, PASSED, RESEND, ECHO = 0xFA, 0xAA, 0xFE, 0xEE  # what a keyboard says
 IDENTIFIER: Final = (0xAB, 0x83)
@@ -51,12 +63,13 @@ class Registers:
 
 
 class Keyboard:
-    """`line`: IRQ 1."""
+    """`line`: IRQ 1; `mouse_line`: IRQ 12."""
 
     width = 1
 
-    def __init__(self, line: Line, end: EndRun) -> None:
+    def __init__(self, line: Line, mouse_line: Line, end: EndRun) -> None:
         self._line = line
+        self._mouse_line = mouse_line
         self._end = end
         self._now = Registers()
 
@@ -76,13 +89,15 @@ class Keyboard:
         state = self._now
         if offset == 1:
             full = OUTPUT_FULL if state.queue else 0
+            full |= FROM_MOUSE if state.queue and state.queue[0] & BY_MOUSE else 0
             return full | state.configuration & SYSTEM_FLAG | COMMAND_LAST * state.command_last | UNLOCKED
         if not state.queue:
             return 0
         value = state.queue.pop(0)
         self._line(False)
+        self._mouse_line(False)
         self._drive()
-        return value
+        return value & 0xFF
 
     def write(self, offset: int, _width: int, value: int, _now: int) -> None:
         state = self._now
@@ -108,10 +123,9 @@ class Keyboard:
             self._reply(REPLIES[value])
         elif value == READ_CONFIGURATION:
             self._reply(state.configuration)
-        elif value == DISABLE_KEYBOARD:
-            state.configuration |= KEYBOARD_OFF
-        elif value == ENABLE_KEYBOARD:
-            state.configuration &= ~KEYBOARD_OFF
+        elif value in SWITCHES:
+            clear, put = SWITCHES[value]
+            state.configuration = state.configuration & ~clear | put
         elif value >= PULSE and not value & 1:
             self._end(Why.REBOOT, 0)
 
@@ -123,6 +137,10 @@ class Keyboard:
             self._end(Why.REBOOT, 0)
         elif command == WRITE_KEYBOARD_BUFFER:
             self._reply(value)
+        elif command == WRITE_MOUSE_BUFFER:
+            self._reply(value | BY_MOUSE)
+        elif command == WRITE_MOUSE:
+            self._reply(RESEND | BY_MOUSE)  # nobody took it
 
     def _to_keyboard(self, value: int) -> None:
         """A byte for the keyboard itself. Writing to it switches it on again."""
@@ -162,4 +180,8 @@ class Keyboard:
         self._drive()
 
     def _drive(self) -> None:
-        self._line(bool(self._now.queue) and bool(self._now.configuration & INTERRUPT))
+        """Each line shows whether the first byte that waits is its own and may interrupt."""
+        state = self._now
+        by_mouse = bool(state.queue and state.queue[0] & BY_MOUSE)
+        self._line(bool(state.queue and not by_mouse and state.configuration & INTERRUPT))
+        self._mouse_line(by_mouse and bool(state.configuration & MOUSE_INTERRUPT))

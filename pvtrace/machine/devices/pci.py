@@ -1,8 +1,10 @@
-"""PCI configuration space by mechanism 1, and the functions on bus 0: a host bridge and the VMI device.
+"""PCI configuration space by mechanism 1, and the functions on bus 0: a host bridge and the VMI device; with a disk
+also an ISA bridge and its IDE controller.
 
 Registers by offset: 0-3 address (whole doublewords only; byte 1 is the reset control register), 4-7 data. Functions
-that do not exist read all ones. Neither function has a base address register or an interrupt. Sources: PCI local bus
-specification 2.1, 3.7.4 and 6.1; 82371SB (PIIX3) data sheet for the reset control register.
+that do not exist read all ones. None has a base address register or an interrupt of its own: the IDE controller is in
+compatibility mode, without bus mastering. Sources: PCI local bus specification 2.1, 3.7.4 and 6.1; 82371SB (PIIX3) data
+sheet for the reset control register and the IDE timing registers; PCI IDE controller specification 1.0.
 """
 
 import struct
@@ -31,10 +33,24 @@ WRITABLE: Final[Mapping[int, int]] = {
 VMI_VENDOR, VMI_DEVICE = 0x15AD, 0x0801
 
 
-def header(vendor: int, device: int, class_code: int, revision: int = 0) -> bytes:
-    """The 256 bytes of a function of header type 0. `class_code`: base class, subclass and interface in 24 bits."""
-    start = struct.pack("<HHHHI", vendor, device, 0, 0, class_code << 8 | revision)
+MULTIFUNCTION: Final = 0x80
+IDE_TIMING: Final = 0x40
+DECODES: Final = 1 << 15  # of a channel's timing register: its ports answer
+
+
+def header(vendor: int, device: int, class_code: int, revision: int = 0, *, more: bool = False) -> bytes:
+    """The 256 bytes of a function of header type 0. `class_code`: base class, subclass and interface in 24 bits;
+    `more`: the device has other functions."""
+    start = struct.pack("<HHHHIBBB", vendor, device, 0, 0, class_code << 8 | revision, 0, 0, MULTIFUNCTION * more)
     return start.ljust(256, b"\0")
+
+
+def ide_controller() -> bytes:
+    """As a BIOS leaves it: the first channel answers at its ISA ports."""
+    space = bytearray(header(0x8086, 0x7010, 0x010180))
+    struct.pack_into("<H", space, COMMAND, 1)
+    struct.pack_into("<H", space, IDE_TIMING, DECODES)
+    return bytes(space)
 
 
 FUNCTIONS: Final[Mapping[int, bytes]] = {
@@ -42,6 +58,12 @@ FUNCTIONS: Final[Mapping[int, bytes]] = {
     15 << 3: header(VMI_VENDOR, VMI_DEVICE, 0x088000),
 }
 """By device << 3 | function."""
+
+DISK_FUNCTIONS: Final[Mapping[int, bytes]] = {
+    1 << 3: header(0x8086, 0x7000, 0x060100, more=True),
+    1 << 3 | 1: ide_controller(),
+}
+"""What is there besides if the machine has a disk."""
 
 
 class Pci:
@@ -51,6 +73,10 @@ class Pci:
         self._end = end
         self._address = 0
         self._functions = {place: bytearray(space) for place, space in FUNCTIONS.items()}
+
+    def add(self, functions: Mapping[int, bytes]) -> None:
+        """Before the machine runs."""
+        self._functions.update((place, bytearray(space)) for place, space in functions.items())
 
     def read(self, offset: int, width: int, _now: int) -> int:
         if offset < DATA:

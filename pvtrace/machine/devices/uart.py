@@ -7,7 +7,7 @@ sheet; what kernels rely on beyond it: a THRE interrupt for every byte written.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Final
 
 from pvtrace.machine.devices.device import Line, State
@@ -31,7 +31,7 @@ class Register(IntEnum):
     SCR = 7
 
 
-class Interrupt(IntFlag):
+class Interrupt(IntEnum):
     """Bits of IER."""
 
     RECEIVED = 1
@@ -40,7 +40,7 @@ class Interrupt(IntFlag):
     MODEM_STATUS = 8
 
 
-class LineStatus(IntFlag):
+class LineStatus(IntEnum):
     """Bits of LSR that occur."""
 
     DATA_READY = 0x01

@@ -98,3 +98,10 @@ def test_memory_sizes_and_plain_bytes() -> None:
     write(cmos, 0x0D, 0)
     assert read(cmos, 0x0D) == 0x80
     assert cmos.read(0, 1, 0) == 0xFF
+
+
+def test_a_hard_disk_is_noted() -> None:
+    cmos = made()
+    assert (read(cmos, 0x12), read(cmos, 0x19)) == (0, 0)
+    cmos.add_disk()
+    assert (read(cmos, 0x12), read(cmos, 0x19)) == (0xF0, 47)

@@ -13,13 +13,17 @@ from pvtrace.model.stops import Why
 class Board:
     def __init__(self) -> None:
         self.level = False
+        self.mouse_level = False
         self.rises = 0
         self.ends: list[tuple[Why, int]] = []
-        self.keyboard = Keyboard(self._drive, lambda why, code: self.ends.append((why, code)))
+        self.keyboard = Keyboard(self._drive, self._drive_mouse, lambda why, code: self.ends.append((why, code)))
 
     def _drive(self, level: bool) -> None:
         self.rises += level and not self.level
         self.level = level
+
+    def _drive_mouse(self, level: bool) -> None:
+        self.mouse_level = level
 
     def command(self, *values: int) -> None:
         """A command to the controller, and data bytes."""
@@ -62,7 +66,7 @@ def test_resets() -> None:
 
 @pytest.mark.parametrize(
     ("command", "reply"),
-    [(0xAA, [0x55]), (0xAB, [0]), (0xA9, [2]), (0xC0, [0x80]), (0xD0, [0xCF]), (0x20, [0x65]), (0xA7, []), (0xAD, [])],
+    [(0xAA, [0x55]), (0xAB, [0]), (0xA9, [0]), (0xC0, [0x80]), (0xD0, [0xCF]), (0x20, [0x65]), (0xA7, []), (0xAD, [])],
 )
 def test_commands_to_the_controller(command: int, reply: list[int]) -> None:
     board, copy = Board(), Board()
@@ -140,9 +144,9 @@ def test_a_keyboard_that_is_off_loses_its_keys() -> None:
 def test_a_byte_by_the_output_buffer() -> None:
     board = Board()
     board.command(0xD2, 0x3B)
-    board.command(0xD3, 0x3C)  # the mouse's, of which there is none
-    board.command(0xD4, 0xF4)
-    assert board.take() == [0x3B]
+    board.command(0xD3, 0x3C)  # as if from a mouse
+    board.command(0xD4, 0xF4)  # to the mouse, of which there is none
+    assert board.take() == [0x3B, 0x3C, 0xFE]
 
 
 accesses = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 0xFD)), max_size=40)
@@ -169,3 +173,33 @@ def test_a_saved_keyboard_goes_on_as_the_original(before: list[tuple[int, int]],
     copy.level = board.level
     assert drive(board, after) == drive(copy, after)
     assert board.keyboard.save() == copy.keyboard.save()
+
+
+def test_a_byte_comes_back_through_the_port_of_the_mouse() -> None:
+    """How kernels find out that there is such a port, before they wait half a second for an answer."""
+    board = Board()
+    board.command(0x60, 0x47)  # both interrupts
+    board.command(0xD3, 0x5A)
+    assert (board.status & 0x21, board.level, board.mouse_level) == (0x21, False, True)
+    assert board.keyboard.read(0, 1, 0) == 0x5A
+    assert (board.status & 0x21, board.mouse_level) == (0, False)
+
+
+def test_each_line_waits_for_its_own_byte() -> None:
+    board = Board()
+    board.command(0x60, 0x47)
+    board.command(0xD2, 0x11)
+    board.command(0xD3, 0x22)
+    assert (board.level, board.mouse_level, board.status & 0x20) == (True, False, 0)
+    assert board.keyboard.read(0, 1, 0) == 0x11
+    assert (board.level, board.mouse_level, board.status & 0x20) == (False, True, 0x20)
+    board.keyboard.load(json.loads(json.dumps(board.keyboard.save())))
+    assert (board.keyboard.read(0, 1, 0), board.level, board.mouse_level) == (0x22, False, False)
+
+
+def test_the_port_of_the_mouse_is_switched_off_and_on() -> None:
+    board = Board()
+    for command, shown in ((0xA7, 0x65), (0xA8, 0x45)):
+        board.command(command)
+        board.command(0x20)
+        assert board.take() == [shown]

@@ -6,7 +6,7 @@ import pytest
 
 from pvtrace.machine.devices.acpi_power import TIMER_HZ, AcpiPower
 from pvtrace.machine.devices.fw_cfg import FwCfg
-from pvtrace.machine.devices.pci import Pci
+from pvtrace.machine.devices.pci import DISK_FUNCTIONS, Pci
 from pvtrace.machine.devices.vga import FRAMES, Vga
 from pvtrace.model.stops import Why
 
@@ -80,6 +80,21 @@ def test_pci_functions() -> None:
     device.write(0, 4, 0, 0)
     assert device.read(4, 4, 0) == 0xFFFFFFFF
     assert config(device, 0, 0, 0x10) == 0
+
+
+def test_pci_functions_with_a_disk() -> None:
+    """An IDE controller in compatibility mode without bus mastering, as function 1 of the ISA bridge."""
+    device, copy = Pci(Ends()), Pci(Ends())
+    for one in (device, copy):
+        one.add(DISK_FUNCTIONS)
+    assert (config(device, 0, 1, 0), config(device, 0, 1, 12) >> 16) == (0x7000_8086, 0x80)
+    assert config(device, 0, 1, 1 << 8) == 0x7010_8086
+    assert config(device, 0, 1, 1 << 8 | 8) >> 8 == 0x010180
+    assert config(device, 0, 1, 1 << 8 | 0x40) == 0x8000
+    assert config(device, 0, 1, 1 << 8 | 0x20) == 0
+    device.write(0, 4, 0, 0)
+    copy.load(json.loads(json.dumps(device.save())))
+    assert config(copy, 0, 1, 1 << 8) == 0x7010_8086
 
 
 def test_pci_probing() -> None:
