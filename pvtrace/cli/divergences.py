@@ -83,7 +83,7 @@ def divergences(
     files: tuple[Path, ...],
     fail_on: str | None,
 ) -> int:
-    """Show where native hardware would have done something else.
+    """Where native hardware would have done something else.
 
     Each line: the step, the place, the rule, whether the difference is proven, and what differs. The recording is
     judged once, by replaying it, and keeps what was found. FILE is the newest recording of the current folder unless

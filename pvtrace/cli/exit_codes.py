@@ -1,6 +1,7 @@
 """What the shell is told.
 
-0 ended well (shutdown, exit port 0, idle for ever, --until), 1 the guest failed or there is what --fail-on names,
+0 ended well (shutdown, exit port 0, idle for ever, --until), 1 the guest failed, there is what --fail-on names, or what
+no rule explains between two recordings (diff),
 124 --timeout, 130 Ctrl-C; and, by the class of the error (see pvtrace.model.errors): 2 usage, 3 bad input, 4 the replay
 diverged.
 """

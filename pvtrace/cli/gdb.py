@@ -3,11 +3,15 @@
 import contextlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -46,7 +50,27 @@ def gdb(file: Path | None) -> int:
 def run(program: str, port: int) -> int:
     """gdb in the terminal, until the person leaves it; its exit code."""
     attach: Sequence[str] = ("-ex", f"target remote {HOST}:{port}")
-    return subprocess.run([program, "-q", "-x", str(SCRIPT), *attach], check=False).returncode
+    with in_the_background():
+        return subprocess.run([program, "-q", "-x", str(SCRIPT), *attach], check=False).returncode
+
+
+@contextlib.contextmanager
+def in_the_background() -> Iterator[None]:
+    """While this lasts, Ctrl-C in the terminal is for gdb alone; a terminal that is closed, and kill, end it in order.
+
+    SIGINT is caught, not ignored: what is ignored here would be ignored by gdb as well.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGHUP, signal.SIGTERM)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def answers(port: int) -> bool:
@@ -64,7 +88,9 @@ def served(path: Path) -> Iterator[int]:
     command = [sys.executable, "-m", "pvtrace", "replay", str(path), "--gdb", f"{HOST}:0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        yield _port(server)
+        port = _port(server)
+        threading.Thread(target=_drain, args=(server,), daemon=True).start()
+        yield port
     finally:
         server.terminate()
         server.wait()
@@ -78,3 +104,9 @@ def _port(server: "subprocess.Popen[str]") -> int:
         if found is not None:
             return int(found[1])
     raise EngineError("the recording could not be served to gdb")
+
+
+def _drain(server: "subprocess.Popen[str]") -> None:
+    """What it says from now on, gdb has said as well; but somebody has to read it, or it would have to wait."""
+    assert server.stdout is not None
+    deque(server.stdout, maxlen=0)

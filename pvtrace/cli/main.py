@@ -39,6 +39,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("info", "pvtrace.cli.info", "What a recording is and holds."),
         Entry("divergences", "pvtrace.cli.divergences", "Where native hardware would have done something else."),
         Entry("explain", "pvtrace.cli.explain", "Explain a difference between native hardware and VMI."),
+        Entry("diff", "pvtrace.cli.diff", "Compare what the guests of two recordings did."),
         Entry("events", "pvtrace.cli.events", "List, filter or count what happened."),
         Entry("console", "pvtrace.cli.console", "Print what the guest said."),
         Entry("screen", "pvtrace.cli.screen", "Show the guest's text screen."),

@@ -293,7 +293,8 @@ def next_commands(path: Path) -> list[str]:
     name = shlex.quote(shown(path))
     return [
         "next:",
-        f"  pvtrace replay {name}",
+        f"  pvtrace replay {name} --tui",
+        f"  pvtrace divergences {name} --summary",
         f"  pvtrace events {name} --summary",
         f'  sqlite3 {name} "SELECT * FROM flag_attempt LIMIT 10"',
     ]
