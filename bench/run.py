@@ -1,36 +1,29 @@
-"""Speed of pvtrace beside stock Unicorn and QEMU, on four kinds of work, in one run.
+"""Speed of pvtrace: straight execution beside stock Unicorn and QEMU, events, judging, limits, latency.
 
-Usage: python bench/run.py [--rounds N] [--only RUNNER]...
+Usage: python bench/run.py [--rounds N] [--only RUNNER]... [--section SECTION]...
 
-Every workload (guests/*.c) is built in two lengths and every runner is a process of its own; what counts is the
-difference of their wall times, so that starting, loading and ending cancel. Runners take turns within a round, and the
-medians over the rounds are shown, so that other load on the machine meets all of them alike. Instructions are counted
-by pvtrace's own steps, which are those of QEMU's icount: each REP iteration is one.
+Straight execution: every workload (guests/*.c) is built in two lengths and every runner is a process of its own; what
+counts is the difference of their wall times, so that starting, loading and ending cancel. Runners take turns within a
+round, and the medians over the rounds are shown, so that other load on the machine meets all of them alike.
+Instructions are counted by pvtrace's own steps, which are those of QEMU's icount: each REP iteration is one.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import geometric_mean, median
 
 import click
+import events
+import judging
+import latency
+import limits
+from measure import CC, GUESTS, HERE, PVTRACE, compile_with_kit, run
 
-HERE = Path(__file__).parent
-GUESTS = HERE / "guests"
-LIMIT = 300
-"""Seconds after which a run is taken for hanging."""
-
-CC = (
-    *("gcc", "-m32", "-march=i686", "-O2", "-ffreestanding", "-nostdlib", "-static", "-no-pie", "-fno-pic"),
-    *("-fno-stack-protector", "-fno-tree-loop-distribute-patterns", "-fno-asynchronous-unwind-tables"),
-    *("-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none"),
-)
-PVTRACE = (sys.executable, "-m", "pvtrace", "-q")
 QEMU = (
     *("qemu-system-i386", "-M", "pc", "-m", "64", "-accel", "tcg", "-display", "none", "-monitor", "none"),
     *("-serial", "none", "-parallel", "none", "-net", "none", "-no-reboot"),
@@ -39,19 +32,22 @@ QEMU = (
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`small` and `big`: how often the work is done, in the two lengths."""
+    """`small` and `big`: how often the work is done, in the two lengths. `kit`: it is linked with the demo kit, whose
+    timer then ticks as often for an instruction of pvtrace as for one of QEMU's."""
 
     name: str
     kind: str
     small: int
     big: int
+    kit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A workload, built: the guest's ELF file; its recordings lie beside it."""
+    """A workload, built: the guest's ELF file; its recordings lie beside it. `options`: of recording it."""
 
     elf: Path
+    options: tuple[str, ...] = ()
 
     @property
     def recording(self) -> Path:
@@ -70,6 +66,7 @@ WORKLOADS = (
     Workload("copy", "memory copies", 50, 1050),
     Workload("interp", "interpreter", 5, 105),
     Workload("calls", "calls", 50, 1050),
+    Workload("paged", "ring 3, timer", 2, 102, kit=True),
 )
 
 
@@ -82,15 +79,16 @@ def qemu(mode: str) -> Runner:
 
 
 RUNNERS: dict[str, Runner] = {
-    "stock Unicorn": lambda build: (sys.executable, str(HERE / "stock.py"), str(build.elf)),
+    "stock Unicorn": lambda build: () if build.options else (sys.executable, str(HERE / "stock.py"), str(build.elf)),
     "pvtrace record": lambda build: (
         *(*PVTRACE, "record", str(build.elf), "-o", str(build.recording), "--force", "--console", "null"),
+        *build.options,
     ),
     "pvtrace replay": lambda build: (*PVTRACE, "replay", str(build.recording)),
     "QEMU record": qemu("record"),
     "QEMU replay": qemu("replay"),
 }
-"""In the order of a round: a replay needs the recording before it."""
+"""In the order of a round: a replay needs the recording before it. Stock Unicorn alone runs no kernel."""
 
 BASES = {"stock Unicorn": "/ stock", "QEMU replay": "/ QEMU replay"}
 """What the means are compared with, and the title of that column."""
@@ -101,19 +99,12 @@ WIDTH = 15
 def build(workload: Workload, rounds: int, folder: Path) -> Build:
     """Compile one length of a workload."""
     elf = folder / f"{workload.name}-{rounds}.elf"
+    if workload.kit:
+        compile_with_kit(elf, {"ROUNDS": str(rounds)}, f"{workload.name}.c", f"{workload.name}_user.c")
+        return Build(elf, ("--vmi", "none", "--hz", "1000000000"))
     sources = (str(GUESTS / "start.S"), str(GUESTS / f"{workload.name}.c"))
     run((*CC, f"-DROUNDS={rounds}", f"-Wl,-T,{GUESTS / 'link.ld'}", "-o", str(elf), *sources))
     return Build(elf)
-
-
-def run(command: tuple[str, ...]) -> float:
-    """Seconds that a command takes; it must succeed."""
-    start = time.perf_counter()
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
-    seconds = time.perf_counter() - start
-    if done.returncode:
-        raise click.ClickException(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
-    return seconds
 
 
 def steps(built: Build) -> int:
@@ -139,10 +130,18 @@ def measure(rounds: int, names: tuple[str, ...], folder: Path) -> dict[str, Row]
             click.echo(f"round {number + 1} of {rounds}: {workload.kind}", err=True)
             small, big = built[workload.name]
             for name in names:
+                if not RUNNERS[name](small):
+                    continue
                 before, after = run(RUNNERS[name](small)), run(RUNNERS[name](big))
                 spent[name, workload.name].append(after - before)
     work = {name: steps(big) - steps(small) for name, (small, big) in built.items()}
-    return {name: {w: count / median(spent[name, w]) / 1e6 for w, count in work.items()} for name in names}
+    rates = {
+        name: {w: count / median(times) / 1e6 for w, count in work.items() if (times := spent[name, w])}
+        for name in names
+    }
+    if any(rate <= 0 for row in rates.values() for rate in row.values()):
+        raise click.ClickException("too much else runs on this machine: more work took less time")
+    return rates
 
 
 def table(rows: dict[str, Row]) -> list[str]:
@@ -152,21 +151,39 @@ def table(rows: dict[str, Row]) -> list[str]:
     heads = [*(w.kind for w in WORKLOADS), "mean", *(BASES[base] for base in bases)]
     lines = [f"{'MIPS':{WIDTH}}" + "".join(f"{head:>{WIDTH}}" for head in heads)]
     for name, row in rows.items():
-        cells = [*(f"{row[w.name]:{WIDTH}.1f}" for w in WORKLOADS), f"{means[name]:{WIDTH}.1f}"]
-        ratios = [f"{means[name] / means[base]:{WIDTH}.2f}" for base in bases]
+        cells = [f"{row[w.name]:{WIDTH}.1f}" if w.name in row else f"{'-':>{WIDTH}}" for w in WORKLOADS]
+        cells.append(f"{means[name]:{WIDTH}.1f}")
+        ratios = [f"{ratio(row, rows[base]):{WIDTH}.2f}" for base in bases]
         lines.append(f"{name:{WIDTH}}" + "".join(cells + ratios))
     return lines
 
 
+def ratio(row: Row, base: Row) -> float:
+    """Geometric mean over the workloads that both ran."""
+    return geometric_mean([row[name] / base[name] for name in row.keys() & base.keys()])
+
+
+SECTIONS = ("straight", "events", "judging", "limits", "latency")
+
+
 @click.command()
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often everything is run.")
+@click.option("--section", "sections", multiple=True, type=click.Choice(SECTIONS), help="Only these sections.")
 @click.option("--only", multiple=True, type=click.Choice(list(RUNNERS)), help="Only these runners.")
-def main(rounds: int, only: tuple[str, ...]) -> None:
-    """Measure everything and print one table."""
+def main(rounds: int, sections: tuple[str, ...], only: tuple[str, ...]) -> None:
+    """Measure everything and print a table for each section."""
     names = tuple(name for name in RUNNERS if not only or name in only)
-    with tempfile.TemporaryDirectory(prefix="pvtrace-bench-") as folder:
-        for line in table(measure(rounds, names, Path(folder))):
-            click.echo(line)
+    measured: dict[str, Callable[[Path], Iterable[str]]] = {
+        "straight": lambda folder: table(measure(rounds, names, folder)),
+        "events": lambda folder: events.lines(rounds, folder),
+        "judging": lambda folder: judging.lines(rounds, folder),
+        "limits": lambda folder: limits.lines(rounds, folder),
+        "latency": latency.lines,
+    }
+    for section in sections or SECTIONS:
+        with tempfile.TemporaryDirectory(prefix="pvtrace-bench-") as folder:
+            for line in (*measured[section](Path(folder)), ""):
+                click.echo(line)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pvtrace.divergence.shadow import Shadow
 from pvtrace.divergence.table_watch import TableWatch
 from pvtrace.machine.machine import Machine
 from pvtrace.model.events import Event, Kind
-from pvtrace.model.exits import Exit, Fault, Halt, Hypercall, PortRead, PortWrite, Sensitive, SoftInt, Watchpoint
+from pvtrace.model.exits import Exit, Fault, Halt, Hypercall, PortRead, PortWrite, Seen, Sensitive, SoftInt, Watchpoint
 from pvtrace.model.findings import Finding, Section
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.model.step import Step
@@ -102,7 +102,7 @@ class Judge:
         self._call = None
         self._settle(self.machine.system.vif)
         match exit_:
-            case Sensitive(code):
+            case Sensitive(code) | Seen(code):
                 self._executed(code, lambda view: instruction_outcome(view, code))
             case Halt():
                 self._executed(b"\xf4", lambda view: instruction_outcome(view, b"\xf4"))

@@ -154,17 +154,17 @@ static void core_dealloc(PyObject *self)
 /* ------------------------------------------------------------------ the type */
 
 static PyMethodDef methods[] = {
-    {"run", core_run, METH_O, "run(until) -> exit code"},
+    {"run_core", core_run, METH_O, "run_core(until) -> exit code"},
     {"step", core_step, METH_O, "step(mode) -> exit code: exactly one instruction"},
     {"gpr", core_gpr, METH_O, NULL},
     {"set_gpr", core_set_gpr, METH_VARARGS, NULL},
     {"gprs", core_gprs, METH_NOARGS, NULL},
-    {"segment", core_segment, METH_O,
-     "segment(n) -> (selector, base, limit, attributes); 0 to 5 ES, CS, SS, DS, FS, GS; 6 LDTR, 7 TR, 8 GDTR, 9 IDTR"},
-    {"set_segment", core_set_segment, METH_VARARGS, NULL},
+    {"core_segment", core_segment, METH_O,
+     "core_segment(n) -> (selector, base, limit, attributes); 0 to 5 ES, CS, SS, DS, FS, GS; 6 LDTR, 7 TR, 8 GDTR, 9 IDTR"},
+    {"set_core_segment", core_set_segment, METH_VARARGS, NULL},
     {"cr", core_cr, METH_O, NULL},
     {"set_cr", core_set_cr, METH_VARARGS, NULL},
-    {"physical", core_physical, METH_VARARGS, "physical(linear, access, user, mark)"},
+    {"core_physical", core_physical, METH_VARARGS, "core_physical(linear, access, user, mark)"},
     {"read", core_read, METH_VARARGS, NULL},
     {"peek", core_peek, METH_VARARGS, NULL},
     {"write", core_write, METH_VARARGS, NULL},
@@ -179,16 +179,18 @@ static PyMethodDef methods[] = {
      "float_registers() -> (ST: 8 * 16 bytes, XMM: 8 * 16 bytes, control registers)"},
     {"flush_tlb", core_flush_tlb, METH_NOARGS, NULL},
     {"flush_code", core_flush_code, METH_NOARGS, NULL},
+    {"answer_calls", core_answer_calls, METH_O, "answer_calls([(unified number, how, segments, results)])"},
+    {"answer", core_answer, METH_VARARGS, "answer(on, vif, pending, viopl, hole, ticks, tsc, start, stolen)"},
+    {"take_answers", core_take_answers, METH_VARARGS, "take_answers(number, call kind, flag kind) -> events"},
     {"scratch", core_scratch, METH_NOARGS, NULL},
-    {"save", core_save, METH_NOARGS, NULL},
-    {"load", core_load, METH_VARARGS, NULL},
+    {"save_core", core_save, METH_NOARGS, NULL},
+    {"load_core", core_load, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 #define FIELD(name) (offsetof(CoreObject, c) + offsetof(struct core, name))
 static PyMemberDef members[] = {
     {"steps", T_ULONGLONG, FIELD(steps), 0, NULL},
-    {"nxe", T_BOOL, FIELD(nxe), 0, "EFER.NXE"},
     {"touched", T_BOOL, FIELD(touch.is), READONLY, "whether something watched was accessed"},
     {"mmio", T_ULONGLONG, FIELD(physical), READONLY, "physical address of the refused access"},
     {"restarts", T_ULONGLONG, FIELD(restarts), READONLY, "stores into their own block"},
@@ -205,6 +207,9 @@ static PyGetSetDef properties[] = {
     {"shadowed", get_shadowed, NULL, NULL, NULL},
     {"mmio_store", get_mmio_store, NULL, "whether the refused access was a store", NULL},
     {"hole", get_hole, set_hole, NULL, NULL},
+    {"nxe", get_nxe, set_nxe, "EFER.NXE", NULL},
+    {"answered", get_answered, NULL, "whether take_answers has something", NULL},
+    {"vif", get_vif, set_vif, "virtual IF, as answered calls have left it", NULL},
     {"fault", get_fault, NULL, "(vector, error or -1, address)", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -216,7 +221,7 @@ static PyTypeObject CoreType = {
     .tp_name = "pvtrace.engine._core.Core",
     .tp_doc = "Core(library, ram_size, one, two, code_buffer=0)",
     .tp_basicsize = sizeof(CoreObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .tp_new = core_new,
     .tp_dealloc = core_dealloc,
     .tp_methods = methods,

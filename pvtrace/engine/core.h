@@ -3,10 +3,11 @@
  *   mmu.c      the guest's page tables, walked when Unicorn's TLB misses
  *   block.c    what a translated block holds
  *   counter.c  the block callback, the exact step counter, the run loop
+ *   answers.c  the few VMI calls that are answered here
  *
  * The Python type around it is told in python_core.h.
  *
- * It knows x86 paging and counting. It knows no VMI call, no device, no event. */
+ * It knows x86 paging and counting. It knows no VMI call but those of answers.c, no device, no event. */
 #ifndef PVTRACE_CORE_H
 #define PVTRACE_CORE_H
 
@@ -76,6 +77,48 @@ struct touch { /* the first access since take_touch that a watch is interested i
     uint64_t near, changed; /* bit i: it may have been to watch i; it changed a byte of watch i */
 };
 
+/* A call that was answered, as its events need it. */
+struct answer {
+    uint64_t step, result;
+    uint32_t site, eflags, eax, edx, ecx;
+    uint16_t unified;
+    uint8_t results, cpl; /* results: 0 none, 1 EAX, 2 EDX:EAX */
+    bool vif_before, vif;
+};
+
+enum { CALLS = 1 << 12 /* unified numbers of calls are below it */, ANSWERS = 1 << 10, STUB = 8 };
+
+enum answer_how { /* model.answers.Answer */
+    ANSWER_NOT,
+    ANSWER_NOTHING, /* the call has no effect */
+    ANSWER_ENABLE,
+    ANSWER_DISABLE,
+    ANSWER_GET_MASK,
+    ANSWER_SET_MASK,
+    ANSWER_TSC,
+    ANSWER_COUNTER,
+    ANSWER_CR2,
+    ANSWER_CR3,
+    ANSWER_FLUSH,
+};
+
+/* How calls are answered, and all that this depends on beside the CPU. */
+struct answering {
+    struct answerable {
+        uint8_t how, segments, results; /* segments: how many must be flat, 2 or 4 */
+    } call[CALLS];
+    bool on;
+    bool vif;
+    bool pending;   /* an interrupt waits for virtual IF */
+    uint8_t viopl;
+    uint64_t hole;  /* first linear address of the hypervisor */
+    uint64_t ticks; /* virtual time at step 0, modulo 2^64 */
+    uint64_t tsc;   /* time-stamp counter minus virtual time */
+    uint64_t start, stolen; /* of the cycle counters */
+    uint32_t count;
+    struct answer ring[ANSWERS];
+};
+
 struct core {
     uc_engine *engine;
     void *cpu;
@@ -121,6 +164,8 @@ struct core {
     uint32_t *tables, *writables; /* frames that have F_TABLE, F_WRITABLE */
     uint32_t ntables, nwritables;
 
+    struct answering answering;
+
     uint64_t restarts, splits, table_stores; /* for the curious */
 };
 
@@ -144,6 +189,10 @@ enum { LOOK = 1 << 30 }; /* a cost that always overdraws; budgets are handed out
 void block_learn(struct core *c, struct block *b, translation_block *tb);
 int block_index(const translation_block *tb, uint32_t pc);
 bool block_breakpoint(const struct core *c, uint32_t pc);
+
+/* ---- answers.c */
+bool answer_call(struct core *c);
+bool answer_due(const struct core *c);
 
 /* ---- counter.c */
 void counter_block(uc_engine *engine, uint64_t pc, uint32_t size, void *block);

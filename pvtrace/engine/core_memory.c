@@ -239,6 +239,21 @@ int set_hole(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
+PyObject *get_nxe(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(CORE(self)->nxe);
+}
+
+int set_nxe(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    unsigned long long nxe;
+    if (!property_value(value, &nxe))
+        return -1;
+    CORE(self)->nxe = nxe;
+    mmu_flush(CORE(self));
+    return 0;
+}
+
 /* ------------------------------------------------------------------ the scratch page */
 
 int scratch_buffer(PyObject *self, Py_buffer *view, int flags)

@@ -2,12 +2,31 @@
  * How it runs is counter.c; nothing here decides when to stop. */
 #include "python_core.h"
 
+#include <pthread.h>
+
+/* counter.c keeps what it needs at every block in fixed places, so one CPU runs at a time; other threads go on with what
+ * is no CPU. */
+enum { SHORT = 20000 }; /* steps; to let other threads in costs more than a run that is shorter */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
 PyObject *core_run(PyObject *self, PyObject *until)
 {
     unsigned long long limit = PyLong_AsUnsignedLongLong(until);
     if (PyErr_Occurred())
         return NULL;
-    return PyLong_FromLong(counter_run(CORE(self), limit));
+    struct core *c = CORE(self);
+    uint64_t soon = limit < c->steps + SHORT ? limit : c->steps + SHORT;
+    pthread_mutex_lock(&one_at_a_time);
+    enum exit_code code = counter_run(c, soon);
+    pthread_mutex_unlock(&one_at_a_time);
+    if (code == EXIT_ARRIVED && c->steps == soon && soon < limit) {
+        Py_BEGIN_ALLOW_THREADS
+        pthread_mutex_lock(&one_at_a_time);
+        code = counter_run(c, limit);
+        pthread_mutex_unlock(&one_at_a_time);
+        Py_END_ALLOW_THREADS
+    }
+    return PyLong_FromLong(code);
 }
 
 PyObject *core_step(PyObject *self, PyObject *mode)
@@ -15,7 +34,10 @@ PyObject *core_step(PyObject *self, PyObject *mode)
     unsigned long flags = PyLong_AsUnsignedLong(mode);
     if (PyErr_Occurred())
         return NULL;
-    return PyLong_FromLong(counter_step(CORE(self), (unsigned)flags));
+    pthread_mutex_lock(&one_at_a_time);
+    enum exit_code code = counter_step(CORE(self), (unsigned)flags);
+    pthread_mutex_unlock(&one_at_a_time);
+    return PyLong_FromLong(code);
 }
 
 /* ------------------------------------------------------------------ what stops it */

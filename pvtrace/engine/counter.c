@@ -380,6 +380,11 @@ enum exit_code counter_run(struct core *c, uint64_t until)
         code = go(c);
         c->passing = -1;
         c->steps += (uint64_t)(slice - budget);
+        if (code == EXIT_INTERCEPT && answer_call(c)) {
+            code = EXIT_ARRIVED;
+            if (answer_due(c))
+                break;
+        }
     }
     return finish(c, code);
 }

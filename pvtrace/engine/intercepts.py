@@ -11,6 +11,7 @@ A rule is a byte: 0 run it, 255 stop, anything else a bit for each value of ModR
 from typing import Final
 
 EVERY: Final = 255
+_PREFIXES: Final = b"\x66\x67\x2e\x36\x3e\x26\x64\x65\xf0\xf2\xf3"
 
 
 def _table(rules: dict[int, int]) -> bytes:
@@ -102,5 +103,15 @@ SEEN_TWO_BYTE: Final = _table(
         0x00: EVERY,  # SLDT STR LLDT LTR VERR VERW
     }
 )
-"""The same, and what a deprivileged CPU runs by itself and silently differently: it still runs it by itself, but whoever
-watches the machine is shown it first."""
+"""The same, and what a deprivileged CPU runs by itself and silently differently: it still runs it by itself, but
+whoever watches the machine is shown it first."""
+
+
+def is_shown_only(code: bytes) -> bool:
+    """Whether the instruction is one that stops for whoever watches, and for nobody else."""
+    opcode = code.lstrip(_PREFIXES)
+    if opcode[:1] == b"\x0f":
+        rule, modrm = TWO_BYTE[opcode[1]], opcode[2:3]
+    else:
+        rule, modrm = ONE_BYTE[opcode[0]], opcode[1:2]
+    return rule != EVERY and not (modrm and rule >> (modrm[0] >> 3 & 7) & 1)

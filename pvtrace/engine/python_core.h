@@ -5,6 +5,7 @@
  *   core_registers.c  registers, flags, segments
  *   core_memory.c     reading and writing memory, dirty pages, the TLB
  *   core_state.c      the whole state of the CPU as bytes
+ *   core_answers.c    what answers.c needs to be told, and what it has to tell
  *
  * Numbers from Python: registers and addresses are taken modulo their width, as the machine would; sizes are not: one
  * that is negative or larger than the address space is an error. */
@@ -54,12 +55,17 @@ void write_flags(struct core *c, uint32_t flags);
 core_method core_physical, core_read, core_peek, core_write;
 core_method core_read_physical, core_write_physical;
 core_method core_protect, core_take_dirty, core_flush_tlb, core_scratch;
-core_getter get_hole;
-core_setter set_hole;
+core_getter get_hole, get_nxe;
+core_setter set_hole, set_nxe;
 int scratch_buffer(PyObject *self, Py_buffer *view, int flags); /* the buffer of a Core is its scratch page */
 
 /* ---- core_state.c */
 core_method core_save, core_load;
+
+/* ---- core_answers.c */
+core_method core_answer_calls, core_answer, core_take_answers;
+core_getter get_answered, get_vif;
+core_setter set_vif;
 
 /* What a property is set to. False: it cannot be, and an exception says why. */
 static inline bool property_value(PyObject *value, unsigned long long *number)

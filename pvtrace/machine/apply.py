@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from pvtrace.machine import device_memory, waiting
+from pvtrace.machine.pc import ISA_CYCLE_NS, SLOW_PORTS
 from pvtrace.model.events import Kind
 from pvtrace.model.registers import Gpr
-from pvtrace.vmi.effects import ReadApic, SetVmi, VmiEffect, VmiEffects, WriteApic
+from pvtrace.vmi.effects import ReadApic, SetVmi, VmiEffects, WriteApic
 from pvtrace.vmi.page_types import root_loaded
 from pvtrace.x86 import eflags
 from pvtrace.x86.effects import (
@@ -48,59 +49,54 @@ def apply(machine: "Machine", effects: Effects | VmiEffects) -> tuple[Effect, ..
     A store that the guest's page tables refuse raises PageFault; by the handlers' rule stores come first, so that
     nothing else has happened then.
     """
-    left: list[Effect] = []
-    for effect in effects:
-        if isinstance(effect, Raise | HaltCpu | Native | End):
-            left.append(effect)
-        else:
-            _apply(machine, effect)
-    return tuple(left)
-
-
-def _apply(machine: "Machine", effect: VmiEffect) -> None:
     cpu = machine.cpu
-    match effect:
-        case SetGpr(register, value):
-            cpu.set_gpr(register, value)
-        case SetEip(value):
-            cpu.eip = value
-        case WriteMemory(address, data, user):
-            cpu.write(address, data, user)
-        case SetFlags(image, mask):
-            _set_flags(machine, image, mask)
-        case SetSegment(register, segment):
-            cpu.set_segment(register, segment)
-        case SetSystem(system):
-            set_system(machine, system)
-        case SetVmi(vmi):
-            machine.vmi = vmi
-            machine.set_horizon()
-        case ReadPort():
-            _read_port(machine, effect)
-        case WritePort(port, width, value):
-            _write_port(machine, port, width, value)
-        case SetCr(number, value):
-            _set_cr(machine, number, value)
-        case SetLdtr(segment):
-            cpu.ldtr = segment
-        case SetTr(segment):
-            cpu.tr = segment
-        case SetGdtr(table):
-            cpu.gdtr = table
-        case SetIdtr(table):
-            cpu.idtr = table
-        case FlushTlb():
-            cpu.flush_tlb()
-        case ReadApic(register):
-            cpu.set_gpr(Gpr.EAX, device_memory.read_apic(machine, register))
-        case WriteApic(register, value):
-            device_memory.write_apic(machine, register, value)
-        case Note(text):
-            machine.journal.saw(Kind.NOTE, machine.system, cpu.eip, text)
-        case Returned() | Raise() | HaltCpu() | Native() | End():
-            pass  # facts, and what `apply` hands back
-        case _:
-            assert_never(effect)
+    left: list[Effect] = []
+    for effect in effects:  # the frequent ones first
+        match effect:
+            case SetGpr(register, value):
+                cpu.set_gpr(register, value)
+            case SetEip(value):
+                cpu.eip = value
+            case SetFlags(image, mask):
+                _set_flags(machine, image, mask)
+            case WriteMemory(address, data, user):
+                cpu.write(address, data, user)
+            case ReadPort():
+                _read_port(machine, effect)
+            case WritePort(port, width, value):
+                _write_port(machine, port, width, value)
+            case SetSegment(register, segment):
+                cpu.set_segment(register, segment)
+            case SetSystem(system):
+                set_system(machine, system)
+            case SetVmi(vmi):
+                machine.vmi = vmi
+                machine.set_horizon()
+            case SetCr(number, value):
+                _set_cr(machine, number, value)
+            case SetLdtr(segment):
+                cpu.ldtr = segment
+            case SetTr(segment):
+                cpu.tr = segment
+            case SetGdtr(table):
+                cpu.gdtr = table
+            case SetIdtr(table):
+                cpu.idtr = table
+            case FlushTlb():
+                cpu.flush_tlb()
+            case ReadApic(register):
+                cpu.set_gpr(Gpr.EAX, device_memory.read_apic(machine, register))
+            case WriteApic(register, value):
+                device_memory.write_apic(machine, register, value)
+            case Note(text):
+                machine.journal.saw(Kind.NOTE, machine.system, cpu.eip, text)
+            case Raise() | HaltCpu() | Native() | End():
+                left.append(effect)
+            case Returned():
+                pass  # facts
+            case _:
+                assert_never(effect)
+    return tuple(left)
 
 
 def _set_flags(machine: "Machine", image: int, mask: int) -> None:
@@ -108,8 +104,10 @@ def _set_flags(machine: "Machine", image: int, mask: int) -> None:
     if mask & _VIRTUAL:
         guest = (eflags.guest_flags(cpu.eflags, system) & ~mask) | (image & mask)
         vif, viopl = bool(guest & eflags.IF), eflags.iopl(guest)
-        if vif is not system.vif or viopl != system.viopl:
+        if viopl != system.viopl:
             machine.system = replace(system, vif=vif, viopl=viopl)
+        elif vif is not system.vif:
+            machine.system = machine.answers.flipped(system)
     if system.paravirtual:
         mask &= ~_VIRTUAL
     if mask:
@@ -166,8 +164,11 @@ def _read_port(machine: "Machine", effect: ReadPort) -> None:
     if effect.address is not None:  # what a device has given cannot be put back: the store must succeed
         for byte in (effect.address, effect.address + width - 1):
             cpu.physical(byte & 0xFFFFFFFF, write=True, user=effect.user)
-    waiting.advance(machine)
+    if machine.cpu.steps >= machine.horizon:
+        waiting.advance(machine)
     answer = machine.platform.bus.read(port, width, machine.ticks)
+    if port in SLOW_PORTS:
+        waiting.spend(machine, ISA_CYCLE_NS)
     machine.set_horizon()
     _unknown(machine, answer.first_unknown, port, width, write=False)
     machine.journal.saw(Kind.PORT_READ, machine.system, cpu.eip, port, width, answer.value)
@@ -180,8 +181,11 @@ def _read_port(machine: "Machine", effect: ReadPort) -> None:
 
 
 def _write_port(machine: "Machine", port: int, width: int, value: int) -> None:
-    waiting.advance(machine)
+    if machine.cpu.steps >= machine.horizon:
+        waiting.advance(machine)
     machine.journal.saw(Kind.PORT_WRITE, machine.system, machine.cpu.eip, port, width, value)
     first = machine.platform.bus.write(port, width, value, machine.ticks)
     _unknown(machine, first, port, width, write=True)
+    if port in SLOW_PORTS:
+        waiting.spend(machine, ISA_CYCLE_NS)
     machine.set_horizon()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pvtrace.machine import deferred, entry, waiting
@@ -29,6 +30,9 @@ CALL_LENGTH: Final = 5
 HOW_CALL: Final = 0x100
 """Added to a call's unified number in FLAG_TRANSITION.how."""
 
+_WORDS: Final = Struct("<III")
+"""The return address and two words of the stack."""
+
 _RETURN_BY: Final = {"IRET": 1, "SYSEXIT": 3}
 _MASK: Final = 0xFFFFFFFF
 
@@ -45,6 +49,12 @@ class _Entry:
     result: int  # 0 none, 1 EAX, 2 EDX:EAX
 
 
+def results(info: CallInfo) -> int:
+    """What an event shows of a call's results: 0 none, 1 EAX, 2 EDX:EAX."""
+    places = {operand.place for operand in info.results}
+    return (2 if Place.EDX in places else 1) if Place.EAX in places else 0
+
+
 @lru_cache(maxsize=1024)
 def _entry(code: bytes) -> _Entry | None:
     found = identify(code)
@@ -54,9 +64,7 @@ def _entry(code: bytes) -> _Entry | None:
     generation, number = found
     places = {operand.place for operand in info.arguments}
     words = 2 if Place.STACK2 in places else int(Place.STACK1 in places)
-    results = {operand.place for operand in info.results}
-    result = (2 if Place.EDX in results else 1) if Place.EAX in results else 0
-    return _Entry(generation, number, unified(generation, number), info, words, result)
+    return _Entry(generation, number, unified(generation, number), info, words, results(info))
 
 
 def hypercall(machine: "Machine", exit_: Hypercall) -> None:
@@ -74,7 +82,7 @@ def hypercall(machine: "Machine", exit_: Hypercall) -> None:
     except PageFault as refused:
         entry.exception(machine, as_exception(refused))
         return
-    return_eip, first, second = (int.from_bytes(words[at : at + 4], "little") for at in (0, 4, 8))
+    return_eip, first, second = _WORDS.unpack(words.ljust(_WORDS.size, b"\0"))
     call = Call(
         generation=entered.generation,
         number=entered.number,
@@ -95,15 +103,17 @@ def _perform(machine: "Machine", entered: _Entry, call: Call) -> None:
     before = journal.flags(machine.system)
     deferred.before_call(machine, call)
     effects = perform(call, machine.view, machine.vmi)
-    broken = "" if transfers_control(effects) else breaks_contract(call.info, effects)
+    leaves = transfers_control(effects)
+    broken = "" if leaves else breaks_contract(call.info, effects)
     assert not broken, f"bug: VMI {call.info.name} changes {broken}, which its caller keeps"
     try:
         left = apply(machine, effects)
     except PageFault as refused:
         # A store of the call was refused, and stores come first: nothing else has happened.
         effects = page_fault(call, machine.view, refused)
+        leaves = True
         left = apply(machine, effects)
-    if not transfers_control(effects):
+    if not leaves:
         cpu.set_gpr(Gpr.ESP, (cpu.gpr(Gpr.ESP) + 4) & _MASK)
         cpu.eip = call.return_eip
     number = _log(machine, entered, call, effects)

@@ -1,4 +1,5 @@
-"""Virtual time: a pure function of the step count and of the jumps that a halted machine makes.
+"""Virtual time: a pure function of the step count and of the jumps that a machine makes that halts, or that waits by a
+slow port.
 
 Units: *ticks* are cycles of virtual time, `hz` of them in a second, one for each step. No clock of the host is read
 here; with a host clock, the times that it gives come through the tape and enter by `jumped_to`.

@@ -1,8 +1,10 @@
 """The waist between the machine and the CPU: below it Unicorn, above it none."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from pvtrace.model.answers import Answerable, Facts
+from pvtrace.model.events import Kind
 from pvtrace.model.exits import Exit
 from pvtrace.model.registers import Registers, Segment, TableRegister
 from pvtrace.model.step import Step
@@ -24,8 +26,30 @@ class Cpu(Protocol):
     def run_native(self) -> Exit | None:
         """Run the one instruction at EIP by itself, without intercepting it; its dispatch has been counted already.
 
-        None: it completed. A Fault: it raised one.
+        None: it completed. A Fault: it raised one. Behind Seen also MmioRead and MmioWrite; else an access to device
+        memory is refused, which is Sensitive.
         """
+        ...
+
+    def answer_calls(self, calls: Sequence[Answerable]) -> None:
+        """VMI calls that `run` may answer by itself, without an exit, as their handlers would. `tell` says when."""
+        ...
+
+    def tell(self, facts: Facts) -> None:
+        """What its answers depend on, until it is told anew; at first it answers nothing. Not part of the state."""
+        ...
+
+    @property
+    def answered(self) -> bool:
+        """Whether `run` has answered calls; it then may also end, as Arrived, behind one that lets an interrupt in."""
+        ...
+
+    vif: bool
+    """The guest's virtual IF: of the Facts, and as the last answer left it."""
+
+    def take_answers(self, number: int, call: Kind, flag: Kind) -> Sequence[tuple[Any, ...]]:
+        """The events of what was answered, as tuples with the fields of model.events.Event: of kind `call`, and of kind
+        `flag` where the guest's IF changed. The first one has this number."""
         ...
 
     def supply(self, value: int) -> None:

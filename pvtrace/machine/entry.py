@@ -21,6 +21,8 @@ from pvtrace.x86.view import PageFault
 if TYPE_CHECKING:
     from pvtrace.machine.machine import Machine
 
+NMI_DROPPED: Final = "a non-maskable interrupt was dropped: VMI has none"
+
 DR6_BS: Final = 1 << 14
 """Single step, in DR6 (SDM volume 3, 17.2.3)."""
 
@@ -61,7 +63,7 @@ def interrupt(machine: "Machine") -> None:
         cause, journal.alarm = journal.alarm, None
     elif machine.system.paravirtual:
         interrupts.drop_nmi()
-        journal.saw(Kind.NOTE, machine.system, machine.cpu.eip, "a non-maskable interrupt was dropped: VMI has none")
+        journal.saw(Kind.NOTE, machine.system, machine.cpu.eip, NMI_DROPPED)
         return
     else:
         interrupts.take_nmi()
@@ -138,8 +140,8 @@ def _enter(
     match outcome:
         case Refused(refusal):
             return refusal
-        case TaskGate(selector):
-            return _enter_task(machine, selector, vector, raised, entry, cause, irq)
+        case TaskGate():
+            return _enter_task(machine, outcome, vector, raised, entry, cause, irq)
         case End(why, code, detail):
             machine.end(why, code, detail)
         case Delivered():
@@ -159,7 +161,7 @@ def _enter(
 
 def _enter_task(
     machine: "Machine",
-    selector: int,
+    gate: TaskGate,
     vector: int,
     raised: Raise,
     entry: Entry,
@@ -167,10 +169,10 @@ def _enter_task(
     irq: int | None,
 ) -> Raise | None:
     """Perform a delivery by a task gate and log it. Returns the fault that was met, in the old task or in the new."""
-    eip, cs = machine.cpu.eip, machine.cpu.segment(Seg.CS).selector
+    eip, cs = gate.return_eip, machine.cpu.segment(Seg.CS).selector
     external = 0 if entry is Entry.SOFTWARE else 1
     try:
-        to = switch(machine.view, selector, By.EVENT, return_eip=eip, error=raised.error, external=external)
+        to = switch(machine.view, gate.selector, By.EVENT, return_eip=eip, error=raised.error, external=external)
         if isinstance(to, End):
             machine.end(to.why, to.code, to.detail)
             return None

@@ -4,12 +4,14 @@ It decides nothing. What it keeps (counts, open entries, the unfinished console 
 because the events that follow depend on it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from pvtrace.machine.cpu import Cpu
 from pvtrace.machine.landmarks import landmark
+from pvtrace.model.digest import without_trailing_none
 from pvtrace.model.events import Event, Kind, pack_flags
 from pvtrace.model.inputs import Tape
 from pvtrace.x86 import eflags
@@ -33,12 +35,19 @@ OPEN: Final = 64
 """How many nested entries are remembered, to link a return to its entry."""
 
 
-@dataclass(slots=True)
-class Flags:
-    """The guest's flags and the real ones at one moment."""
+_as_event: Final = partial(tuple.__new__, Event)
 
-    virtual: int
+
+class Flags(NamedTuple):
+    """The real flags at one moment, and what the guest's own are taken from."""
+
     real: int
+    system: System
+
+    @property
+    def virtual(self) -> int:
+        """The guest's flags."""
+        return eflags.guest_flags(self.real, self.system)
 
 
 @dataclass(slots=True)
@@ -64,26 +73,36 @@ class Journal:
         """Log an event; returns its number."""
         cpu = self.cpu
         packed = pack_flags(cpu.eflags, system.vif, system.viopl, cpu.cpl)
+        if args[-1] is None:
+            args = without_trailing_none(args)
         self.tape.saw(Event(cpu.steps, kind, pc, packed, args, cause))
         number = self.count
         self.count += 1
         return number
 
+    def saw_all(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Log events that were made elsewhere, in order; each row has the fields of Event."""
+        saw = self.tape.saw
+        for event in map(_as_event, rows):
+            saw(event)
+        self.count += len(rows)
+
     def flags(self, system: System) -> Flags:
-        real = self.cpu.eflags
-        return Flags(eflags.guest_flags(real, system), real)
+        return Flags(self.cpu.eflags, system)
 
     def transitions(self, before: Flags, system: System, pc: int, how: int, cause: int | None) -> None:
         """Log what became of the watched flags since `before`."""
-        after = self.flags(system)
-        changed = ((before.virtual ^ after.virtual) | (before.real ^ after.real)) & WATCHED_MASK
+        real = self.cpu.eflags
+        if real == before.real and system is before.system:
+            return
+        old, new = before.virtual, eflags.guest_flags(real, system)
+        changed = ((old ^ new) | (before.real ^ real)) & WATCHED_MASK
         if not changed:
             return
         for mask, number in WATCHED:
             if changed & mask:
-                virtual = ((before.virtual & mask) >> number, (after.virtual & mask) >> number)
-                real = ((before.real & mask) >> number, (after.real & mask) >> number)
-                self.saw(Kind.FLAG_TRANSITION, system, pc, number, *virtual, *real, how, cause=cause)
+                values = [(flags & mask) >> number for flags in (old, new, before.real, real)]
+                self.saw(Kind.FLAG_TRANSITION, system, pc, number, *values, how, cause=cause)
 
     def entered(self, number: int) -> None:
         """Event `number` entered a handler; the next return belongs to it."""

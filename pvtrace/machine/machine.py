@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from pvtrace.machine import calls, device_memory, entry, instructions, option_rom, state, waiting
+from pvtrace.machine.answers import Answers
 from pvtrace.machine.boot import BootImage
 from pvtrace.machine.clock import Clock
 from pvtrace.machine.cpu import Cpu
@@ -28,6 +29,7 @@ from pvtrace.model.exits import (
     MmioWrite,
     PortRead,
     PortWrite,
+    Seen,
     Sensitive,
     SoftInt,
     Watchpoint,
@@ -79,6 +81,8 @@ class Machine:
         self.ended: Stop | None = None
         self.witness: Callable[[Exit], None] | None = None
         """Shown each exit before anything is done about it; it only looks, and is no part of the state."""
+        self.on_touch: Callable[[], None] | None = None
+        """Takes accesses to what is watched (Cpu.take_touch) where they are not to end the run."""
         self._pause: str | None = None
         self.horizon = RESET  # the step at which a timer or the tape may have something; `service` moves it
         self.view = MachineView(self)
@@ -90,6 +94,7 @@ class Machine:
             end=self.end,
         )
         self._ram = RamDigest()
+        self.answers = Answers(self)
 
     @property
     def step(self) -> Step:
@@ -113,20 +118,26 @@ class Machine:
 
     def run(self, until: Step) -> Stop:
         """Run to exactly `until`, or until the guest ends or `pause` was called."""
-        cpu = self.cpu
+        cpu, interrupts = self.cpu, self.platform.interrupts
         while self.ended is None:
             step = cpu.steps
             if step >= self.horizon:
                 waiting.preempt(self)
                 self.service()
-            while self.ended is None and self.deliverable():
+            pending = interrupts.pending()
+            while waits := (pending and self.system.vif) or interrupts.nmi:
+                if self.ended is not None or step < self.system.shadow or cpu.shadowed:
+                    break
                 entry.interrupt(self)
+                pending = interrupts.pending()
+            if cpu.touched and self.on_touch is not None:
+                self.on_touch()
             if self.ended is not None or step >= until or self._pause is not None or cpu.touched:
                 break
-            limit = min(until, self.horizon)
-            if self.system.vif and self.platform.interrupts.pending():
-                limit = min(limit, Step(step + 1))  # in a shadow: look again behind the next instruction
-            exit_ = cpu.run(limit)
+            limit = until if until < self.horizon else self.horizon
+            if waits:
+                limit = Step(step + 1)  # in a shadow: look again behind the next instruction
+            exit_ = self.answers.run(limit, pending)
             if isinstance(exit_, Breakpoint):
                 return Stop(cpu.steps, Why.BREAKPOINT)
             if self.witness is not None:
@@ -150,6 +161,8 @@ class Machine:
                 calls.hypercall(self, exit_)
             case Sensitive():
                 instructions.sensitive(self, exit_.code)
+            case Seen():
+                self._run_seen()
             case PortRead() | PortWrite():
                 instructions.port(self, exit_)
             case Fault():
@@ -167,11 +180,14 @@ class Machine:
             case _:
                 assert_never(exit_)
 
-    def deliverable(self) -> bool:
-        """Whether an external or a non-maskable interrupt is taken here."""
-        system, interrupts = self.system, self.platform.interrupts
-        waits = (system.vif and interrupts.pending()) or interrupts.nmi
-        return waits and self.cpu.steps >= system.shadow and not self.cpu.shadowed
+    def _run_seen(self) -> None:
+        """What becomes of it is what would have become of it unseen."""
+        exit_ = self.cpu.run_native()
+        if exit_ is None:
+            return
+        if self.witness is not None:
+            self.witness(exit_)
+        self.react(exit_)
 
     # ------------------------------------------------------------------ the outside and time
 
@@ -217,8 +233,10 @@ class Machine:
         return Snapshot(self.cpu.steps, state.save(self), frames, self._ram.value)
 
     def take_pages(self) -> dict[int, bytes]:
-        """The frames that were written since this was last asked, or since the last snapshot."""
+        """The frames of memory and of the disk that were written since this was last asked, or since the last
+        snapshot."""
         frames = {frame: self.cpu.read_physical(frame << 12, 4096) for frame in self.cpu.take_dirty()}
+        frames |= self.platform.take_pages()
         self._ram.update(frames.items())
         return frames
 

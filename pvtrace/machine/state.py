@@ -14,6 +14,7 @@ from pvtrace.machine.clock import Clock
 from pvtrace.machine.cpu import Cpu
 from pvtrace.model.errors import TraceError
 from pvtrace.model.registers import Seg
+from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.vmi.state import Alarm, Held, LinearMapping, VmiState
@@ -75,8 +76,14 @@ def load(machine: "Machine", saved: bytes, pages: dict[int, bytes]) -> None:
         ended = ours["ended"] and (Why(ours["ended"][0]), *ours["ended"][1:])
     except (ValueError, KeyError, TypeError) as error:
         raise TraceError(f"the trace holds a machine state that cannot be understood ({error})") from None
-    machine.cpu.load(saved[4 : 4 + size], pages)
+    machine.cpu.load(saved[4 : 4 + size], machine.platform.load_pages(pages))
     machine.ended = Stop(machine.cpu.steps, *ended) if ended else None
+
+
+def page(machine: "Machine", frame: int) -> bytes:
+    """The bytes of a frame, of memory or of the disk, as snapshots have them."""
+    of_disk = machine.platform.page(frame)
+    return machine.cpu.read_physical(frame * PAGE, PAGE) if of_disk is None else of_disk
 
 
 def digests(machine: "Machine") -> dict[str, bytes]:

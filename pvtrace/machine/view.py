@@ -28,45 +28,47 @@ class Viewed(Protocol):
 class MachineView:
     """See x86.view.View."""
 
-    __slots__ = ("_machine", "cr", "gpr", "read")
+    __slots__ = ("_cpu", "_machine", "cr", "gpr", "read", "segment")
 
     def __init__(self, machine: Viewed) -> None:
         self._machine = machine
+        self._cpu = machine.cpu
         self.gpr = machine.cpu.gpr
         self.cr = machine.cpu.cr
         self.read = machine.cpu.read
+        self.segment = machine.cpu.segment
 
     @property
     def step(self) -> Step:
-        return self._machine.cpu.steps
+        return self._cpu.steps
 
     @property
     def eip(self) -> int:
-        return self._machine.cpu.eip
+        return self._cpu.eip
 
     @property
     def eflags(self) -> int:
-        return self._machine.cpu.eflags
+        return self._cpu.eflags
 
     @property
     def cpl(self) -> int:
-        return self._machine.cpu.cpl
+        return self._cpu.cpl
 
     @property
     def gdtr(self) -> TableRegister:
-        return self._machine.cpu.gdtr
+        return self._cpu.gdtr
 
     @property
     def idtr(self) -> TableRegister:
-        return self._machine.cpu.idtr
+        return self._cpu.idtr
 
     @property
     def ldtr(self) -> Segment:
-        return self._machine.cpu.ldtr
+        return self._cpu.ldtr
 
     @property
     def tr(self) -> Segment:
-        return self._machine.cpu.tr
+        return self._cpu.tr
 
     @property
     def system(self) -> System:
@@ -82,7 +84,7 @@ class MachineView:
 
     @property
     def ticks(self) -> int:
-        return self._machine.clock.ticks(self._machine.cpu.steps)
+        return self._machine.clock.ticks(self._cpu.steps)
 
     @property
     def hz(self) -> int:
@@ -96,17 +98,14 @@ class MachineView:
         assert value is not None, "a wall-clock input always has a value"
         return value
 
-    def segment(self, register: int) -> Segment:
-        return self._machine.cpu.segment(register)
-
     def physical(self, address: int) -> int:
-        return self._machine.cpu.physical(address)
+        return self._cpu.physical(address)
 
     def writable(self, address: int, size: int) -> bool:
         first = address & ~(PAGE - 1)
         for page in range(first, address + size, PAGE):
             try:
-                self._machine.cpu.physical(page & 0xFFFFFFFF, write=True)
+                self._cpu.physical(page & 0xFFFFFFFF, write=True)
             except PageFault:
                 return False
         return True

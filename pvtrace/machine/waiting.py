@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pvtrace.machine.clock import NS_PER_SECOND
 from pvtrace.machine.interrupt_controller import TIMER_IRQ
 from pvtrace.model.events import Kind
 from pvtrace.model.inputs import InputKind
@@ -25,9 +26,12 @@ def _earliest(*times: int | None) -> int | None:
 def next_timer(machine: "Machine") -> int | None:
     """When the next timer does something, in ticks; None for never."""
     now = machine.ticks
+    device, alarm = machine.platform.bus.next_event(now), time.due(machine.vmi, now)
+    if alarm is None and machine.steal == NOTHING:  # as a rule; this is asked at every port access
+        return device
     soon = _window(machine)
     stolen = None if soon is None else machine.vmi.start + soon[0]
-    return _earliest(machine.platform.bus.next_event(now), time.due(machine.vmi, now), stolen)
+    return _earliest(device, alarm, stolen)
 
 
 def _window(machine: "Machine") -> tuple[int, int] | None:
@@ -49,6 +53,13 @@ def preempt(machine: "Machine") -> bool:
     if passed:
         machine.journal.saw(Kind.STOLEN, machine.system, machine.cpu.eip, began, passed)
     return bool(passed)
+
+
+def spend(machine: "Machine", ns: int) -> None:
+    """Time passes for the CPU without a step, but under a host clock, which alone says how late it is."""
+    if not machine.host_clock:
+        clock = machine.clock
+        machine.clock = clock.jumped_to(machine.ticks + ns * clock.hz // NS_PER_SECOND, machine.cpu.steps)
 
 
 def _next_wake(machine: "Machine") -> int | None:

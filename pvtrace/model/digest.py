@@ -1,12 +1,13 @@
 """The canonical bytes of events and inputs, and the digests over them.
 
-Pure functions alone. Two runs with equal digests saw the same inputs and did the same things; a digest does not depend
-on where checkpoints are, and it can be continued from any of them, because each link hashes the one before.
+Two runs with equal digests saw the same inputs and did the same things; a digest does not depend on where checkpoints
+are, nor on how many events were added at a time.
 """
 
 import hashlib
+from collections.abc import Iterable
 from struct import Struct
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
@@ -14,14 +15,20 @@ from pvtrace.model.inputs import Input
 SIZE: Final = 16
 """Bytes of every digest."""
 
-NOTHING: Final = bytes(SIZE)
-"""The digest of no events or inputs."""
-
 T = TypeVar("T")
 
-_EVENT_HEAD: Final = Struct("<QHQQq")
-_INPUT_HEAD: Final = Struct("<QH?Q")
+_EVENT_HEAD: Final = Struct("<QHQQqB")
+_INPUT_HEAD: Final = Struct("<QH?QI")
 _WORD: Final = Struct("<cQ")
+
+
+def digest(data: bytes) -> bytes:
+    """BLAKE2b of 16 bytes."""
+    return hashlib.blake2b(data, digest_size=SIZE).digest()
+
+
+NOTHING: Final = digest(b"")
+"""The digest of no events or inputs."""
 
 
 class Mark(NamedTuple):
@@ -32,14 +39,34 @@ class Mark(NamedTuple):
     input_digest: bytes = NOTHING
     event_digest: bytes = NOTHING
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.inputs, self.events
+
 
 START: Final = Mark()
 """Before anything happened."""
 
 
-def digest(data: bytes) -> bytes:
-    """BLAKE2b of 16 bytes."""
-    return hashlib.blake2b(data, digest_size=SIZE).digest()
+class Running:
+    """The digest of a sequence that grows, over the canonical bytes of what was added, in order."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=SIZE)
+
+    def add(self, items: Iterable[bytes]) -> Self:
+        self._hash.update(b"".join(items))
+        return self
+
+    def copy(self) -> "Running":
+        """One that goes on from here by itself."""
+        twin = Running()
+        twin._hash = self._hash.copy()
+        return twin
+
+    @property
+    def value(self) -> bytes:
+        return self._hash.digest()
 
 
 def without_trailing_none(args: tuple[T | None, ...]) -> tuple[T | None, ...]:
@@ -51,35 +78,25 @@ def without_trailing_none(args: tuple[T | None, ...]) -> tuple[T | None, ...]:
 
 def event_bytes(event: Event) -> bytes:
     """Equal events, equal bytes. Raises struct.error for numbers outside 0..2^64-1."""
-    cause = -1 if event.cause is None else event.cause
-    parts = [_EVENT_HEAD.pack(event.step, event.kind, event.pc, event.flags, cause)]
-    for value in without_trailing_none(event.args):
-        match value:
-            case int():
-                parts.append(_WORD.pack(b"i", value))
-            case bytes():
-                parts += (_WORD.pack(b"b", len(value)), value)
-            case str():
-                text = value.encode()
-                parts += (_WORD.pack(b"s", len(text)), text)
-            case None:
-                parts.append(b"n")
+    step, kind, pc, flags, args, cause = event
+    if args and args[-1] is None:
+        args = without_trailing_none(args)
+    parts = [_EVENT_HEAD.pack(step, kind, pc, flags, -1 if cause is None else cause, len(args))]
+    for value in args:
+        if isinstance(value, int):
+            parts.append(_WORD.pack(b"i", value))
+        elif value is None:
+            parts.append(b"n")
+        else:
+            tag, data = (b"s", value.encode()) if isinstance(value, str) else (b"b", value)
+            parts += (_WORD.pack(tag, len(data)), data)
     return b"".join(parts)
 
 
 def input_bytes(item: Input) -> bytes:
     """Equal inputs, equal bytes."""
-    return _INPUT_HEAD.pack(item.step, item.kind, item.value is not None, item.value or 0) + item.data
-
-
-def with_event(chain: bytes, event: Event) -> bytes:
-    """The digest of all events up to this one, from that of all before it."""
-    return digest(chain + event_bytes(event))
-
-
-def with_input(chain: bytes, item: Input) -> bytes:
-    """The digest of all inputs up to this one, from that of all before it."""
-    return digest(chain + input_bytes(item))
+    head = _INPUT_HEAD.pack(item.step, item.kind, item.value is not None, item.value or 0, len(item.data))
+    return head + item.data
 
 
 def whole_digest(step: int, state: bytes, ram_digest: bytes, mark: Mark) -> bytes:

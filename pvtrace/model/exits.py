@@ -79,6 +79,14 @@ class Sensitive:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """An instruction that the CPU runs by itself, and shows first because it is watched (engine.intercepts). Answer by
+    `Cpu.run_native()`. `code` as in Sensitive."""
+
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class MmioRead:
     """A load from a physical address that is not memory. Answer by `Cpu.supply(value)`; the next `run` goes on."""
 
@@ -116,6 +124,7 @@ Exit = (
     | PortWrite
     | Hypercall
     | Sensitive
+    | Seen
     | MmioRead
     | MmioWrite
     | Halt

@@ -1,6 +1,6 @@
 """A question in SQL to the recording, answered with rows of text. Used by the worker: it may take its time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -19,9 +19,9 @@ STEP: Final = "step"
 """The column by which a row jumps."""
 
 
-def ask(path: Path, sql: str) -> Answer:
+def ask(path: Path, sql: str, interrupted: Callable[[], bool]) -> Answer:
     """Raises UsageError for SQL that cannot be run, TraceError for a damaged trace."""
-    rows = list(islice(query(path, sql), MOST + 1))
+    rows = list(islice(query(path, sql, interrupted), MOST + 1))
     columns = tuple(rows[0]) if rows else ()
     kept = rows[:MOST]
     return Answer(

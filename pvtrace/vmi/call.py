@@ -5,7 +5,7 @@ return address; results in EAX or EDX:EAX) and nothing of any single call.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pvtrace.model.registers import Gpr
 from pvtrace.vmi.effects import VmiEffects
@@ -17,8 +17,7 @@ from pvtrace.x86.view import PageFault, View
 from rom.abi import CallInfo, Generation
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A call at its entry point.
 
     `stack`: the two words above the return address. `site`: address of the five-byte CALL that led here, which is

@@ -6,6 +6,7 @@ replaces what SetFlags changes; and everything is computed from the state before
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from pvtrace.vmi.state import VmiState
 from pvtrace.x86.effects import Effect, End, Raise, SetEip
@@ -38,6 +39,9 @@ VmiEffect = Effect | SetVmi | Returned | ReadApic | WriteApic
 VmiEffects = tuple[VmiEffect, ...]
 
 
+_LEAVING: Final = frozenset({SetEip, Raise, End})
+
+
 def transfers_control(effects: VmiEffects) -> bool:
     """Whether the call does not return to its caller: the machine then leaves the return address alone."""
-    return any(isinstance(effect, SetEip | Raise | End) for effect in effects)
+    return not _LEAVING.isdisjoint(map(type, effects))

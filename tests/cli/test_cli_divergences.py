@@ -66,8 +66,11 @@ def test_findings_name_the_event_that_shows_them(pvtrace: Pvtrace, userland: Pat
     with sqlite3.connect(userland) as database:
         steps = dict(database.execute("SELECT seq, step FROM event"))
     assert rows
+    unseen = {row["rule"] for row in rows if row["event"] is None}
+    assert unseen <= {"mov-sreg", "push-sreg"}, "the CPU runs these itself, and nothing is logged"
     for row in rows:
-        assert steps[row["event"]] == row["step"]
+        if row["event"] is not None:
+            assert steps[row["event"]] == row["step"]
 
 
 def test_they_are_kept_in_the_recording_which_replays_as_before(pvtrace: Pvtrace, userland: Path) -> None:

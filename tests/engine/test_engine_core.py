@@ -34,7 +34,7 @@ def test_the_size_of_the_code_buffer_is_checked(code_buffer: int) -> None:
 
 def test_there_is_no_core_without_an_engine() -> None:
     with pytest.raises(TypeError):
-        Core.__new__(Core)
+        Core.__new__(Core)  # type: ignore[call-arg]
     with pytest.raises(EngineError, match="cannot load the Unicorn library /nowhere"):
         Core("/nowhere", RAM, ONE_BYTE, TWO_BYTE)
 
@@ -62,8 +62,8 @@ def test_there_are_no_other_registers(register: int) -> None:
         lambda: made.set_gpr(register, 0),
         lambda: made.cr(register),
         lambda: made.set_cr(register, 0),
-        lambda: made.segment(register),
-        lambda: made.set_segment(register, 0, 0, 0, 0),
+        lambda: made.core_segment(register),
+        lambda: made.set_core_segment(register, 0, 0, 0, 0),
     )
     for call in calls:
         with pytest.raises(IndexError):
@@ -116,9 +116,9 @@ def test_a_list_that_changes_while_it_is_read() -> None:
 def test_a_saved_state_that_unicorn_would_not_survive_is_refused(offset: int, value: bytes) -> None:
     made = core()
     made.set_gpr(0, 1)
-    state = bytearray(made.save())
+    state = bytearray(made.save_core())
     state[KEPT + offset - 600 : KEPT + offset - 600 + len(value)] = value
     made.set_gpr(0, 2)
     with pytest.raises(EngineError, match="FPU"):
-        made.load(bytes(state))
+        made.load_core(bytes(state))
     assert made.gpr(0) == 2

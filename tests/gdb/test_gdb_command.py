@@ -1,10 +1,22 @@
 """`pvtrace gdb`: gdb in one command, with the guest's symbols and the commands that go beyond gdb's own."""
 
+import contextlib
+import os
+import pty
+import select
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from pvtrace.session.options import RecordOptions
+from pvtrace.session.record import record
 from tests.gdb.conftest import TIMEOUT
 
 SCRIPT = "info symbol $pc\npvtrace goto 70000\nprint $step\npvtrace when\nquit\n"
@@ -34,3 +46,78 @@ def test_a_recording_that_is_none_is_named(tmp_path: Path, require_tool: Callabl
     assert done.returncode != 0
     assert "bad.pvt is not a trace" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+ENDLESS = """
+void _start(void)
+{
+    static volatile unsigned counter;
+    for (;;)
+        counter++;
+}
+"""
+
+
+@dataclass
+class Terminal:
+    """`pvtrace gdb` in a terminal of its own."""
+
+    process: int
+    descriptor: int
+    said: str = ""
+
+    def type(self, text: str) -> None:
+        os.write(self.descriptor, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Until it says this behind what was waited for last."""
+        end = time.monotonic() + TIMEOUT
+        before = len(self.said)
+        while text not in self.said[before:]:
+            assert time.monotonic() < end, f"{text!r} does not come: {self.said}"
+            if select.select([self.descriptor], [], [], 0.1)[0]:
+                self.said += os.read(self.descriptor, 65536).decode()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, require_tool: Callable[[str], Path]) -> Iterator[Terminal]:
+    """On a recording whose end is far away."""
+    require_tool("gdb")
+    source, guest, trace = tmp_path / "endless.c", tmp_path / "endless.elf", tmp_path / "endless.pvt"
+    source.write_text(ENDLESS)
+    flags = ("-m32", "-O1", "-nostdlib", "-static", "-fno-pie", "-no-pie", "-Wl,-Ttext=0x100000,--build-id=none")
+    subprocess.run([str(require_tool("gcc")), *flags, "-o", str(guest), str(source)], check=True)
+    record(RecordOptions(guest, trace, console="null", until="1G"))
+    process, descriptor = pty.fork()
+    if process == 0:
+        environment = {**os.environ, "TERM": "dumb"}
+        os.execve(sys.executable, [sys.executable, "-m", "pvtrace", "gdb", str(trace)], environment)
+    yield Terminal(process, descriptor)
+    os.close(descriptor)
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def test_ctrl_c_stops_the_run_again_and_again(terminal: Terminal) -> None:
+    terminal.wait_for("(gdb) ")
+    terminal.type("watch *(int *)4\n")
+    for _ in range(2):
+        terminal.type("continue\n")
+        terminal.wait_for("at step ")
+        terminal.type("\x03")
+        terminal.wait_for("SIGINT")
+    terminal.type("quit\n")
+    terminal.wait_for("detached")
+    _, status = os.waitpid(terminal.process, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_terminal_that_is_closed_leaves_nobody_serving(terminal: Terminal) -> None:
+    terminal.wait_for("(gdb) ")
+    port = int(terminal.said.partition("127.0.0.1:")[2].split()[0])
+    os.kill(terminal.process, signal.SIGHUP)
+    _, status = os.waitpid(terminal.process, 0)
+    assert os.WIFEXITED(status)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()

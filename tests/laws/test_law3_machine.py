@@ -44,7 +44,15 @@ def seen(walk: Walk) -> tuple[Step, int, Stop | None, Registers, dict[str, bytes
     walk.snapshot()
     built = walk.machine
     memory = built.cpu.read_physical(0, RAM)
-    return built.step, built.ticks, built.ended, built.cpu.registers(), built.digests(), memory, built.deliverable()
+    return (
+        built.step,
+        built.ticks,
+        built.ended,
+        built.cpu.registers(),
+        built.digests(),
+        memory,
+        built.platform.interrupts.pending(),
+    )
 
 
 @pytest.mark.slow

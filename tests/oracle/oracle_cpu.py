@@ -8,15 +8,14 @@ its public interface (CPL, error code, the never cleared old_exception, one inst
 
 import ctypes
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import capstone
 import unicorn
 from unicorn import unicorn_const, x86_const
 
-from pvtrace.engine._core import Core
 from pvtrace.engine.intercepts import ONE_BYTE, TWO_BYTE
-from pvtrace.engine.unicorn_cpu import UnicornCpu
+from pvtrace.engine.recognise import recognise
 from pvtrace.model.exits import Arrived, Exit, Fault
 from pvtrace.model.registers import Registers, Seg, Segment, TableRegister
 from pvtrace.model.step import Step
@@ -75,28 +74,6 @@ class NoMemory:
     """An access to a physical address without memory; what the fast engine calls MmioRead or MmioWrite."""
 
 
-class _Recogniser(UnicornCpu):
-    """UnicornCpu's decoding of an intercepted instruction, looking at the oracle instead of the C core."""
-
-    def __init__(self, oracle: "OracleCpu") -> None:
-        class Look:
-            eip = property(lambda _: oracle.eip)
-            eflags = property(lambda _: oracle.eflags)
-            cr = staticmethod(oracle.cr)
-            gpr = staticmethod(oracle.gpr)
-            peek = staticmethod(oracle.peek)
-
-            @staticmethod
-            def segment(register: int) -> tuple[int, int, int, int]:
-                found = oracle.segment(register)
-                return found.selector, found.base, found.limit, found.attributes
-
-        self._core = cast("Core", Look())
-
-    def recognise(self) -> Exit:
-        return self._recognise()
-
-
 class OracleCpu:
     """The part of machine.cpu.Cpu that is needed to compare."""
 
@@ -126,7 +103,6 @@ class OracleCpu:
         self._exit_now = ctypes.c_uint32.from_address(cpu + 0x81B8)  # tcg_exit_req
         self._exit_at_block = ctypes.c_uint32.from_address(cpu + 0x8A40)  # icount_decr
         self._fault: tuple[int, int | None, int | None] | None = None
-        self._recogniser = _Recogniser(self)
 
     # ------------------------------------------------------------------ one instruction
 
@@ -197,7 +173,7 @@ class OracleCpu:
         if not native and self._intercepted(code) and self._complete(code):
             self._translate(self._linear_eip(), Access.FETCH, self.cpl == 3, mark=True)
             self._steps += 1
-            return self._recogniser.recognise()
+            return recognise(self)
         return self._emulate()
 
     def _emulate(self) -> Exit | NoMemory | None:

@@ -5,8 +5,8 @@ import random
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,7 +192,7 @@ def test_a_largest_size(tmp_path: Path) -> None:
 
 def limit_pages(writer: TraceWriter, pages: int) -> None:
     """SQLite then answers as it does on a full disk."""
-    writer._connection.execute(f"PRAGMA max_page_count = {pages}")
+    writer._file._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -241,20 +241,21 @@ def test_sql_that_cannot_be_run(trace: Path) -> None:
         list(query(trace, "SELECT weight FROM event"))
 
 
-def test_an_interrupt_after_a_commit_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C may come when rows are committed but the writer has not noted it yet; it then inserts them again."""
+def test_an_interrupt_at_any_moment_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C may come when rows are handed over but the writer has not noted it yet; it then hands them over again."""
     path = tmp_path / "t.pvt"
     with TraceWriter(path, META) as writer:
         list(fill(writer, 20, checkpoint_every=100))
-        forget: Callable[..., None] = writer._forget
+        submit = writer._thread.submit
 
-        def interrupted(*_: object) -> None:
+        def interrupted(*args: Any) -> None:
+            submit(*args)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(writer, "_forget", interrupted)
+        monkeypatch.setattr(writer._thread, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             writer.progress(Step(20))
-        monkeypatch.setattr(writer, "_forget", forget)
+        monkeypatch.setattr(writer._thread, "submit", submit)
         writer.finish(Stop(Step(20), Why.ARRIVED), snapshot(20))
     with TraceReader(path) as trace:
         assert list(trace.events()) == [event for step in range(1, 21) for event in events_at(step)]

@@ -112,7 +112,7 @@ def _go(model: Model) -> Outcome:
 
 KEYS: Final = (
     Key(("j", "down"), "next row", _by(1), "j/k row", "SQL answer"),
-    Key(("k", "up"), "row before", _by(-1), "", "SQL answer"),
+    Key(("k", "up"), "previous row", _by(-1), "", "SQL answer"),
     Key(("pagedown", "space"), "a page on", _page(1), "", "SQL answer"),
     Key(("pageup", "b"), "a page back", _page(-1), "", "SQL answer"),
     Key(("g", "home"), "first row", _by(-(1 << 30)), "", "SQL answer"),

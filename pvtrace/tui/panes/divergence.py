@@ -12,10 +12,10 @@ from pvtrace.tui.lines import EMPTY, Line, Lines, Size, Span, cut, line, linked
 from pvtrace.tui.messages import OpenFinding
 from pvtrace.tui.model import Model
 from pvtrace.tui.moves import NOTHING, Outcome
-from pvtrace.tui.panes.findings import STANDING, telling
+from pvtrace.tui.panes.findings import telling
 from pvtrace.tui.panes.pane import Act, Key, Pane
 from pvtrace.tui.record import Record
-from pvtrace.tui.roles import Role
+from pvtrace.tui.roles import STANDING, Role
 from pvtrace.x86 import eflags
 from pvtrace.x86.disasm import text as disassembled
 
@@ -258,8 +258,8 @@ KEYS: Final = (
     Key(("k", "up"), "read back", _scroll(-1), "", "Divergence"),
     Key(("pagedown", "space"), "a page on", _scroll(8), "", "Divergence"),
     Key(("pageup", "b"), "a page back", _scroll(-8), "", "Divergence"),
-    Key(("e", "n", "] d"), "next divergence", _neighbour(1), "e/E next, last", "Divergence"),
-    Key(("E", "N", "[ d"), "last divergence", _neighbour(-1), "", "Divergence"),
+    Key(("e", "n", "] d"), "next divergence", _neighbour(1), "e/E next, previous", "Divergence"),
+    Key(("E", "N", "[ d"), "previous divergence", _neighbour(-1), "", "Divergence"),
     Key(("h", "left"), "what it follows from", _cause, "h cause", "Divergence"),
     Key(("l", "right"), "the first thing that followed", _consequence, "l what followed", "Divergence"),
     Key(("enter",), "look at the machine there", _shut, "Enter machine", "Divergence"),

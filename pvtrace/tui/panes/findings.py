@@ -2,9 +2,10 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import Final
 
-from pvtrace.model.findings import Finding, Standing
+from pvtrace.model.findings import Finding
 from pvtrace.tui import moves, panels
 from pvtrace.tui.lines import Line, Lines, Size, Span, cut, line, linked
 from pvtrace.tui.messages import OpenFinding
@@ -12,14 +13,7 @@ from pvtrace.tui.model import Model
 from pvtrace.tui.moves import NOTHING, Outcome
 from pvtrace.tui.panes.pane import Act, Key, Pane
 from pvtrace.tui.record import Record
-from pvtrace.tui.roles import Role
-
-STANDING: Final = {
-    Standing.PROVEN: ("◆", "proven", Role.DIVERGENCE),
-    Standing.HAZARD: ("◇", "hazard", Role.WARNING),
-    Standing.POTENTIAL: (" ", "potential", Role.DIM),
-}
-"""By standing: a glyph, a word, a colour."""
+from pvtrace.tui.roles import STANDING, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +29,14 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Slice:
     rows: tuple[Row, ...]
-    judged: bool
+    verdict: str
     digits: int
     focus: bool
 
 
 def telling(model: Model) -> list[int]:
     """Indices of the findings that are listed."""
-    return [number for number, item in enumerate(model.findings) if item.standing is not Standing.POTENTIAL]
+    return list(model.telling)
 
 
 def current(model: Model, listed: list[int]) -> int | None:
@@ -62,13 +56,12 @@ def read(model: Model, record: Record, size: Size) -> Slice:
         Row(number, model.findings[number], record.place(model.findings[number].pc), start + offset == at)
         for offset, number in enumerate(listed[start : start + rows])
     )
-    return Slice(shown, model.judgement is not None, len(f"{model.recording.last:,}"), model.focus == "findings")
+    return Slice(shown, model.verdict, len(f"{model.recording.last:,}"), model.focus == "findings")
 
 
 def draw(shown: Slice, size: Size) -> Lines:
     if not shown.rows:
-        words = "no difference from native hardware" if shown.judged else "this recording is being judged ..."
-        return [line(Span(f" {words}", Role.DIM))]
+        return [line(Span(f" {part}", Role.DIM)) for part in wrap(shown.verdict, max(8, size.width - 1))]
     places = max(12, min(24, size.width // 5))
     header = f" {'step':>{shown.digits}}   {'place':<{places}} {'rule':<16} what differs"
     return [line(Span(header, Role.DIM)), *(_line(row, shown, places) for row in shown.rows)]
@@ -85,7 +78,7 @@ def _line(row: Row, shown: Slice, places: int) -> Line:
         Span(f"{cut(row.place, places):<{places}} ", Role.SYMBOL),
         Span(f"{finding.rule:<16} ", role),
         Span(finding.text),
-        Span(" " * 400),
+        Span(""),
     )
     return linked(tuple(span._replace(on=ground) for span in spans), OpenFinding(row.number))
 
@@ -120,7 +113,7 @@ def _split(model: Model) -> Outcome:
 
 KEYS: Final = (
     Key(("j", "down"), "next divergence", _by(1), "", "Divergences"),
-    Key(("k", "up"), "divergence before", _by(-1), "", "Divergences"),
+    Key(("k", "up"), "previous divergence", _by(-1), "", "Divergences"),
     Key(("pagedown", "space"), "a page on", _page(1), "", "Divergences"),
     Key(("pageup", "b"), "a page back", _page(-1), "", "Divergences"),
     Key(("enter",), "native and paravirtual side by side", _split, "Enter split", "Divergences"),
@@ -128,8 +121,11 @@ KEYS: Final = (
 
 
 def title(model: Model) -> str:
+    if model.unjudged:
+        return "divergences: not known"
     if model.judgement is None:
-        return "divergences: being judged"
+        done = "" if model.judging is None else f" {100 * model.judging // max(1, model.recording.last)}%"
+        return f"divergences: being judged{done}"
     listed = telling(model)
     at = current(model, listed)
     return f"divergences {0 if at is None else at + 1:,} of {len(listed):,}"

@@ -18,7 +18,7 @@ from pvtrace.tui.panes.pane import Act, Key, Pane
 from pvtrace.tui.record import Record
 from pvtrace.tui.roles import CPL, Role
 
-LABEL: Final = 11
+LABEL: Final = 12
 """Cells for the name of a lane."""
 
 BARS: Final = " ▁▂▃▄▅▆▇█"

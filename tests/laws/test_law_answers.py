@@ -1,0 +1,182 @@
+"""Who answers a VMI call changes nothing: the CPU's answers are those of the handlers, for any state and in any run."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pvtrace.machine.answers import HOW
+from pvtrace.machine.machine import Machine
+from pvtrace.model.events import Event
+from pvtrace.model.exits import Exit
+from pvtrace.model.registers import Gpr, Seg
+from pvtrace.model.step import Step
+from pvtrace.tape.scripted import ScriptedTape
+from pvtrace.x86.machine_specific import TSC
+from rom.abi import Generation, by_name
+from rom.layout import stub
+from tests.laws.test_law1_machine import DEMOS, SMALL, End, build, end
+from tests.machine.small import LIMIT, assemble, machine
+
+CODE, STACK = 0x200000, 0x201000
+CALLS = tuple(
+    (generation, number)
+    for name in HOW
+    for generation in Generation
+    if (number := by_name(name).number(generation)) is not None
+)
+FLAGS = 0xCD5 | 1 << 14 | 1 << 18 | 1 << 21
+"""The arithmetic flags, DF, NT, AC and ID."""
+
+
+class Case(NamedTuple):
+    """A machine at the entry point of a call. `segment`: a register, and what its limit and attributes are made."""
+
+    call: tuple[Generation, int]
+    damaged: bool
+    registers: tuple[int, int, int]
+    esp: int
+    flags: int
+    return_eip: int
+    vif: bool
+    viopl: int
+    pending: bool
+    tsc: int
+    start: int
+    stolen: int
+    jump: int
+    cpl: int
+    segment: tuple[Seg, int, int] | None
+
+
+words = st.integers(0, 0xFFFFFFFF)
+cases = st.builds(
+    Case,
+    call=st.sampled_from(CALLS),
+    damaged=st.integers(0, 9).map(lambda n: n == 0),
+    registers=st.tuples(st.one_of(st.integers(0, 3), words), words, words),
+    esp=st.sampled_from((STACK, STACK + 1, STACK + 0xFFD, 0x3FFFFC, 0x3FFFFE, 0xFFFFFFFC, 0xFFFFFFFE, 0)),
+    flags=words.map(lambda n: n & FLAGS),
+    return_eip=st.one_of(st.just(CODE + 0x100), words),
+    vif=st.booleans(),
+    viopl=st.integers(0, 3),
+    pending=st.booleans(),
+    tsc=st.integers(0, (1 << 64) - 1),
+    start=st.integers(0, 1000),
+    stolen=st.integers(0, 500),
+    jump=st.integers(2000, 1 << 40),
+    cpl=st.sampled_from((1, 1, 1, 1, 0, 2, 3)),
+    segment=st.one_of(
+        st.none(),
+        st.none(),
+        st.tuples(
+            st.sampled_from((Seg.CS, Seg.SS, Seg.DS, Seg.ES)),
+            st.sampled_from((0xFFFFFFFF, 0xFBFFFFFF, 0xFBFFFFFE, 0xFFFF)),
+            st.sampled_from((0, 1 << 10, 1 << 22)),  # attributes to change: expand-down, big
+        ),
+    ),
+)
+
+
+def ran(case: Case, allowed: bool) -> tuple[End, list[Event]]:
+    """The machine one step later, and what it did."""
+    tape = ScriptedTape()
+    built = machine(assemble("start:\n INIT\n.spin: jmp .spin", True), tape)
+    built.run(Step(1000))
+    arrange(built, case)
+    built.answers.allowed = allowed
+    before = len(tape.events)
+    stop = built.run(Step(built.step + 1))
+    return end(built, stop), tape.events[before:]
+
+
+def arrange(built: Machine, case: Case) -> None:
+    cpu, system = built.cpu, built.system
+    code = bytearray(stub(*case.call))
+    if case.damaged:
+        code[3] ^= 1
+    cpu.write_physical(CODE, bytes(code))
+    for page in (STACK, 0x3FF000):
+        cpu.write_physical(page, case.return_eip.to_bytes(4, "little") * 1024)
+    for gpr, value in zip((Gpr.EAX, Gpr.EDX, Gpr.ECX), case.registers, strict=True):
+        cpu.set_gpr(gpr, value)
+    cpu.set_gpr(Gpr.ESP, case.esp)
+    cpu.set_cr(2, case.registers[1])
+    cpu.eip = CODE
+    cpu.eflags = cpu.eflags & ~FLAGS | case.flags
+    if case.segment is not None:
+        register, limit, change = case.segment
+        segment = cpu.segment(register)
+        cpu.set_segment(register, replace(segment, limit=limit, attributes=segment.attributes ^ change))
+    stack = cpu.segment(Seg.SS)
+    cpu.set_segment(Seg.SS, replace(stack, attributes=stack.attributes & ~0x6000 | case.cpl << 13))
+    msrs = system.with_msr(TSC, case.tsc)
+    vif = case.vif and not case.pending  # else the interrupt would come before the call
+    built.system = replace(system, vif=vif, viopl=case.viopl, msrs=msrs)
+    built.vmi = replace(built.vmi, start=case.start, stolen=case.stolen)
+    built.clock = built.clock.jumped_to(case.jump, built.step)
+    built.set_horizon()
+    if case.pending:
+        built.platform.interrupts.line(0)(True)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases)
+def test_a_call_is_answered_as_its_handler_does(case: Case) -> None:
+    assert ran(case, allowed=True) == ran(case, allowed=False)
+
+
+PLAIN = Case(
+    call=CALLS[0],
+    damaged=False,
+    registers=(0, 0x200, 7),
+    esp=STACK,
+    flags=0,
+    return_eip=CODE + 0x100,
+    vif=False,
+    viopl=0,
+    pending=False,
+    tsc=5,
+    start=100,
+    stolen=10,
+    jump=5000,
+    cpl=1,
+    segment=None,
+)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0].name}-{call[1]}")
+def test_the_cpu_answers_the_plain_case(call: tuple[Generation, int]) -> None:
+    built = machine(assemble("start:\n INIT\n.spin: jmp .spin", True), ScriptedTape())
+    built.run(Step(1000))
+    arrange(built, PLAIN._replace(call=call))
+    exits: list[str] = []
+    run = built.cpu.run
+    built.cpu.run = lambda until: exits.append(type(exit_ := run(until)).__name__) or exit_  # type: ignore[method-assign,func-returns-value]
+    built.run(Step(built.step + 1))
+    assert exits == ["Arrived"]
+
+
+@pytest.mark.parametrize(("name", "paravirtual"), [*SMALL, *((name, True) for name in DEMOS)])
+def test_a_run_is_the_same_with_and_without_answers(name: str, paravirtual: bool) -> None:
+    outcomes = []
+    for allowed in (True, False):
+        built, tape = build(name, paravirtual)
+        built.answers.allowed = allowed
+        stop = built.run(LIMIT)
+        outcomes.append((end(built, stop), tape.events))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_witness_hears_of_every_call_by_its_event_alone() -> None:
+    seen: list[Exit] = []
+    built, tape = build("irqs", True)
+    alone, events = build("irqs", True)
+    built.witness = seen.append
+    stop = built.run(LIMIT)
+    assert end(built, stop) == end(alone, alone.run(LIMIT))
+    assert tape.events == events.events
+    shown = sum(type(exit_).__name__ == "Hypercall" for exit_ in seen)
+    assert 0 < shown < sum(event.kind == 1 for event in tape.events)
