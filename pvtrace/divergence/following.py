@@ -13,7 +13,7 @@ from pvtrace.model.events import Event, Kind
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.vmi.call import Call
 from pvtrace.x86 import eflags
-from pvtrace.x86.descriptors import gate_from_descriptor
+from pvtrace.x86.descriptors import USER_RING
 from pvtrace.x86.effects import WriteMemory
 from pvtrace.x86.operands import MASK32
 from pvtrace.x86.results import Returned
@@ -34,8 +34,10 @@ _NAMES: Final = {number: name for name in ("WRMSR", "SetIOPLMask") for number in
 _FRAME_EFLAGS: Final = 8
 """Offset of EFLAGS in the frame EIP, CS, EFLAGS."""
 
+_FRAME_CS: Final = -4
+"""Offset of CS in that frame, from EFLAGS."""
+
 _TRAP_GATES: Final = (7, 15)
-USER: Final = 3
 
 
 def born(event_flags: int) -> Shadow:
@@ -184,15 +186,28 @@ def _entered(scene: Happened) -> Shadow:
     return shadow if _by_trap_gate(scene, image) else replace(shadow, vif=False)
 
 
+def from_user(scene: Happened) -> bool:
+    """Whether an entry came from user code, by the frame that it has pushed."""
+    image = scene.event.args[3]
+    assert isinstance(image, int)
+    if image & eflags.VM:
+        return True
+    try:
+        pushed = scene.view.read(image_slot(scene.event) + _FRAME_CS & MASK32, 2)
+    except PageFault:
+        return False
+    return pushed[0] & 3 == USER_RING
+
+
 def _back(view: View, slot: int) -> Back | None:
     """Where the frame around an EFLAGS image returns to; None if it cannot be read."""
     try:
         eip, cs, esp = (
-            int.from_bytes(view.read(slot + offset & MASK32, 4), "little") for offset in (-_FRAME_EFLAGS, -4, 4)
+            int.from_bytes(view.read(slot + offset & MASK32, 4), "little") for offset in (-_FRAME_EFLAGS, _FRAME_CS, 4)
         )
     except PageFault:
         return None
-    return Back(eip, cs & 0xFFFF, esp if cs & 3 == USER else 0)
+    return Back(eip, cs & 0xFFFF, esp if cs & 3 == USER_RING else 0)
 
 
 def without_stale_frame(shadow: Shadow, view: View, frame: int) -> Shadow:
@@ -211,12 +226,8 @@ def _by_trap_gate(scene: Happened, image: int) -> bool:
         return bool(scene.event.flags >> 32 & 1)  # IF was on: it still is behind a trap gate
     vector = scene.event.args[0]
     assert isinstance(vector, int)
-    try:
-        raw = scene.view.read(scene.view.idtr.base + 8 * vector & MASK32, 8)
-    except PageFault:
-        return False
-    gate = gate_from_descriptor(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little"))
-    return gate.type in _TRAP_GATES
+    gate = scene.view.gate(vector)
+    return gate is not None and gate.type in _TRAP_GATES
 
 
 def user_way(scene: Happened) -> Way | None:
@@ -224,7 +235,7 @@ def user_way(scene: Happened) -> Way | None:
     _, _, cs, _, esp = scene.event.args[:5]
     assert isinstance(cs, int)
     assert isinstance(esp, int)
-    return (scene.view.cr(3), esp) if cs & 3 == USER else None
+    return (scene.view.cr(3), esp) if cs & 3 == USER_RING else None
 
 
 def _returned(scene: Happened) -> Shadow:

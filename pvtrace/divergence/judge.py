@@ -18,8 +18,10 @@ from pvtrace.divergence.rules.rule import EventRule
 from pvtrace.divergence.rules.transfers import is_low_gate
 from pvtrace.divergence.scenes import Called, Executed, Faulted, Happened, Loaded
 from pvtrace.divergence.sections import Ledger
-from pvtrace.divergence.shadow import Shadow
+from pvtrace.divergence.shadow import Image, Shadow
 from pvtrace.divergence.table_watch import TableWatch
+from pvtrace.divergence.tables import ENTRY_CALLS, entry_address, stores_nothing_new
+from pvtrace.machine.calls import CALL_LENGTH
 from pvtrace.machine.machine import Machine
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.exits import Exit, Fault, Halt, Hypercall, PortRead, PortWrite, Seen, Sensitive, SoftInt, Watchpoint
@@ -27,15 +29,14 @@ from pvtrace.model.findings import Finding, Section
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.model.step import Step
 from pvtrace.vmi.call import Call
-from pvtrace.x86.disasm import LONGEST, decode
+from pvtrace.x86.descriptors import USER_RING
+from pvtrace.x86.disasm import LONGEST, Instruction, decode
 from pvtrace.x86.operands import MASK32, code_bits
 from pvtrace.x86.selector_operands import selectors
 from pvtrace.x86.view import PageFault, View
 from rom.abi import CallInfo, Generation, Operand, Place, by_number
 from rom.layout import STUB_SIZE, identify
 
-CALL_LENGTH: Final = 5
-USER: Final = 3
 _DIRECT: Final = (b"\xe8", b"\xe9")
 """CALL and JMP rel32."""
 _PARAVIRTUAL: Final = 1 << 4
@@ -77,6 +78,10 @@ class Judge:
         self.found = Gathered()
         self.shadow = Shadow()
         self._reads: dict[Read, int] = {}  # reads of a value that natively is another: the index of the first finding
+        self._when_returned = {
+            call: asked for call, asked in rules.RETURNED.items() if machine.latitude.defer or call not in rules.WAITING
+        }
+        self._entries: dict[int, Image] = {}  # what the last call that wrote a descriptor was given, by address
         self._twins = (self.shadow, self.shadow)  # two that differ in IF alone
         self._ledger = Ledger()
         self._view = QuietView(machine)
@@ -150,7 +155,7 @@ class Judge:
         that moment."""
         self._called, self._vif_before = event, self._vif
         call = following.call_number(event)
-        interested = rules.RETURNED.get(call)
+        interested = self._when_returned.get(call)
         if interested:
             self._asked_after(event, number, interested)
         vif = following.if_behind(call, event)
@@ -190,12 +195,12 @@ class Judge:
 
     def _interrupt(self, exit_: SoftInt) -> None:
         """User code is refused by the same gates on both machines; a kernel can be by those of a low level alone."""
-        if self._view.cpl != USER and is_low_gate(self._view, exit_.vector):
+        if self._view.cpl != USER_RING and is_low_gate(self._view, exit_.vector):
             self._executed(self._code(), lambda view: interrupt_outcome(view, exit_))
 
     def _port(self, exit_: PortRead | PortWrite) -> None:
         """A kernel may access every port on both machines, and the bitmap is one: only IOPL can differ."""
-        if self._view.cpl == USER and self.shadow.iopl != self.machine.system.viopl:
+        if self._view.cpl == USER_RING and self.shadow.iopl != self.machine.system.viopl:
             self._executed(self._code(), lambda view: port_outcome(view, exit_))
 
     def _patched(self, site: int) -> bytes:
@@ -225,12 +230,7 @@ class Judge:
             read = None if value is None else (pc, code[: instruction.length], value)
             if read is None or self._is_known(read):
                 return
-        if name == "IRET":
-            frame = view.segment(Seg.SS).base + view.gpr(Gpr.ESP) & MASK32
-            self._follow(following.without_stale_frame(self.shadow, view, frame), ended=False)
-            native = NativeView(machine, self.shadow, frame=frame)
-        else:
-            native = NativeView(machine, self.shadow, selectors=selectors(view, instruction))
+        native = self._native_at(instruction)
         here, natively = outcome(view), outcome(native)
         scene = Executed(
             machine.step,
@@ -247,6 +247,18 @@ class Judge:
         if read is not None and self._fresh:
             self._reads[read] = self._fresh[0]
         self._follow(following.instruction(scene, opened))
+
+    def _native_at(self, instruction: Instruction) -> NativeView:
+        """The machine as it would be natively, just before an instruction."""
+        view = self._view
+        if instruction.mnemonic != "IRET":
+            return NativeView(self.machine, self.shadow, selectors=selectors(view, instruction))
+        return self._native_at_frame(view.segment(Seg.SS).base + view.gpr(Gpr.ESP) & MASK32)
+
+    def _native_at_frame(self, frame: int, call: Call | None = None) -> NativeView:
+        """The same, before IRET or the VMI call for it takes the frame at this linear address."""
+        self._follow(following.without_stale_frame(self.shadow, self._view, frame), ended=False)
+        return NativeView(self.machine, self.shadow, call=call, frame=frame)
 
     def _is_known(self, read: Read) -> bool:
         """Counts it, too. Handlers save selectors each time, and nobody wants to see each."""
@@ -266,18 +278,24 @@ class Judge:
         if not interested and name not in _FOLLOWED_CALLS:
             return
         call = self._call_here(point)
-        if call is None:
+        if call is None or (name in ENTRY_CALLS and self._is_written(call)):
             return
         self._call = call
         if name == "IRET":
-            self._follow(following.without_stale_frame(self.shadow, view, call.esp + 4 & MASK32), ended=False)
-        step, pc, _, _, _, shadow = self._place(machine.step, call.site)
-        code = self._patched(call.site)
-        native = NativeView(machine, shadow, call=call, frame=call.esp + 4 & MASK32 if name == "IRET" else None)
-        here = call_effects(call, view, machine.vmi)
-        scene = Called(step, pc, code, view, native, shadow, call=call, vmi=machine.vmi, here=here)
+            native = self._native_at_frame(call.esp + 4 & MASK32, call)
+        else:
+            native = NativeView(machine, self.shadow, call=call)
+        code, here = self._patched(call.site), call_effects(call, view, machine.vmi)
+        scene = Called(machine.step, call.site, code, view, native, self.shadow, call=call, vmi=machine.vmi, here=here)
         opened = self._judge(each for rule in interested for each in rule(scene))
         self._follow(following.call(scene, opened))
+
+    def _is_written(self, call: Call) -> bool:
+        """Whether a descriptor is written that is there already; the next time it may be."""
+        address = entry_address(call)
+        before = self._entries.get(address)
+        self._entries[address] = (call.ecx, call.stack[0])
+        return stores_nothing_new(call, before, self._view)
 
     def _call_here(self, point: _Point) -> Call | None:
         """The VMI call that entered here; None if its return address cannot be read, which is a page fault."""

@@ -1,14 +1,19 @@
 """The machine as rules may look at it: a View that leaves no trace, not even an accessed bit."""
 
-from typing import TYPE_CHECKING
+from struct import unpack
+from typing import TYPE_CHECKING, Final
 
 from pvtrace.machine.view import MachineView
 from pvtrace.model.snapshot import PAGE
+from pvtrace.x86.descriptors import Gate, gate_from_descriptor
 from pvtrace.x86.operands import MASK32, is_user
 from pvtrace.x86.view import PageFault
 
 if TYPE_CHECKING:
     from pvtrace.machine.machine import Machine
+
+GATE: Final = 8
+"""Bytes of a gate."""
 
 
 class QuietView(MachineView):
@@ -47,6 +52,14 @@ class QuietView(MachineView):
         except PageFault as refused:
             return refused
         return None
+
+    def gate(self, vector: int) -> Gate | None:
+        """Of the guest's IDT; None if it cannot be read."""
+        try:
+            low, high = unpack("<II", self.read(self.idtr.base + GATE * vector & MASK32, GATE))
+        except PageFault:
+            return None
+        return gate_from_descriptor(low, high)
 
     def wallclock(self) -> int:
         """By virtual time alone: asking the outside would be heard."""

@@ -19,6 +19,9 @@ Image = tuple[int, int]
 MOST_IMAGES: Final = 4096
 """EFLAGS images on stacks that are remembered; the oldest go first. Only those that would be another natively are."""
 
+MOST_LEFT: Final = 1024
+"""Ways back that are awaited; the oldest go first. A kernel that abandons its frames would leave ever more."""
+
 Way = tuple[int, int]
 """The way back to code that was left for the kernel: 0 and the linear address of the EFLAGS image in its frame.
 SYSENTER leaves no frame: then it is CR3 and the ESP of the user code."""
@@ -134,7 +137,10 @@ class Shadow:
         shadow = self.returning(way)
         if self.masked is None:
             return shadow
-        return replace(shadow, left=MappingProxyType({**shadow.left, way: Left(self.masked, by)}))
+        left = {**shadow.left, way: Left(self.masked, by)}
+        if len(left) > MOST_LEFT:
+            del left[next(iter(left))]
+        return replace(shadow, left=MappingProxyType(left))
 
     def returning(self, way: Way) -> "Shadow":
         """The kernel goes this way; entries that the same section has nested in it are over as well."""

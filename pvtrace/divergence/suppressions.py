@@ -61,11 +61,19 @@ class Sifted:
 
 
 def sift(findings: Sequence[Finding], suppressions: Sequence[Suppression], place: Callable[[int], str]) -> Sifted:
-    """The first suppression that covers a finding takes it."""
+    """The first suppression that covers a finding takes it. Many findings are of one rule at one place."""
     kept, taken = [], [0] * len(suppressions)
+    known: dict[tuple[str, int], int | None] = {}
+
+    def covering(finding: Finding) -> int | None:
+        about = finding.rule, finding.pc
+        if about not in known:
+            where = place(finding.pc)
+            known[about] = next((n for n, each in enumerate(suppressions) if each.covers(finding, where)), None)
+        return known[about]
+
     for index, finding in enumerate(findings):
-        where = place(finding.pc) if suppressions else ""
-        by = next((n for n, each in enumerate(suppressions) if each.covers(finding, where)), None)
+        by = covering(finding) if suppressions else None
         if by is None:
             kept.append(index)
         else:

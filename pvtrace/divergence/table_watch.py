@@ -39,7 +39,7 @@ class TableWatch:
         machine.on_touch = self._overlook
 
     def follow(self, entries: Iterable[int]) -> None:
-        """Watch the descriptors at these addresses, and no others."""
+        """Watch the descriptors at these addresses, and no others; of very many tables those that lie lowest."""
         ranges = tuple(_ranges(entries))[:MOST_RANGES]
         if ranges != self._ranges:
             self._ranges = ranges

@@ -4,11 +4,11 @@ They are rewritten as an entry is written or a table is loaded (x86.guest_tables
 """
 
 from collections.abc import Iterator, Mapping
-from struct import unpack
+from struct import pack, unpack
 from typing import Final, NamedTuple
 
 from pvtrace.divergence.shadow import Image, Shadow
-from pvtrace.model.registers import TableRegister
+from pvtrace.model.registers import Seg, TableRegister
 from pvtrace.vmi.call import Call
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.x86.descriptors import (
@@ -19,12 +19,14 @@ from pvtrace.x86.descriptors import (
     LIMIT_LOW,
     NOT_SYSTEM,
     PRESENT,
+    deprivileged,
     dpl,
     with_dpl,
 )
 from pvtrace.x86.effects import SetGdtr, SetLdtr, WriteMemory
 from pvtrace.x86.guest_tables import ENTRY, entries, table_of
-from pvtrace.x86.view import View
+from pvtrace.x86.operands import MASK32
+from pvtrace.x86.view import PageFault, View
 
 ENTRY_CALLS: Final = frozenset({"WriteGDTEntry", "WriteLDTEntry"})
 TABLE_CALLS: Final = frozenset({"Init", "SetGDT", "SetLDT"})
@@ -48,15 +50,38 @@ def stored_by_call(call: Call, shadow: Shadow, view: View, effects: VmiEffects) 
     """What a call of ENTRY_CALLS or TABLE_CALLS with these effects stores; none if it fails."""
     if call.info.name not in ENTRY_CALLS:
         return rewritten(shadow, view, effects)
-    written = call.ecx, call.stack[0]
-    return tuple(Stored(address, image, written, _natively(shadow, written)) for address, image in _stores(effects))
+    written, shapes = (call.ecx, call.stack[0]), _shapes(shadow)
+    return tuple(Stored(address, image, written, _natively(shapes, written)) for address, image in _stores(effects))
+
+
+def entry_address(call: Call) -> int:
+    """Linear address of the entry that a call of ENTRY_CALLS writes."""
+    return call.eax + ENTRY * call.edx & MASK32
+
+
+def stores_nothing_new(call: Call, before: Image | None, view: View) -> bool:
+    """Whether a call of ENTRY_CALLS stores what is there already, in an entry that no segment register names. Kernels
+    do that at each context switch. `before`: what the last call was given for this entry."""
+    image = call.ecx, call.stack[0]
+    if image != before:
+        return False
+    try:
+        there = view.read(entry_address(call), ENTRY)
+    except PageFault:
+        return False
+    stored = pack("<II", *deprivileged(*image, view.system.hole))
+    if there != stored:
+        return False
+    live = view.gdtr.base if call.info.name == "WriteGDTEntry" else view.ldtr.base
+    return call.eax != live or all(view.segment(register).selector // ENTRY != call.edx for register in Seg)
 
 
 def rewritten(shadow: Shadow, view: View, effects: VmiEffects) -> tuple[Stored, ...]:
     """The entries that are rewritten where they lie, as a table is loaded."""
+    shapes = _shapes(shadow)
     found = ((address, image, _at(view, address)) for address, image in _stores(effects))
     return tuple(
-        Stored(address, image, now, _natively(shadow, shadow.supplied(address, now))) for address, image, now in found
+        Stored(address, image, now, _natively(shapes, shadow.supplied(address, now))) for address, image, now in found
     )
 
 
@@ -79,9 +104,9 @@ def remembered(
     shadow: Shadow, view: View, effects: VmiEffects, stored: tuple[Stored, ...]
 ) -> Mapping[int, tuple[Image, Image]]:
     """New entries of Shadow.tables: what these stores, and the table that is loaded, natively hold otherwise."""
-    table = _loaded(effects)
+    table, shapes = _loaded(effects), _shapes(shadow)
     found = {
-        address: (image, _natively(shadow, shadow.supplied(address, image)))
+        address: (image, _natively(shapes, shadow.supplied(address, image)))
         for address, image in (entries(view, table, 0) if table is not None else ())
     }
     found |= {each.address: (each.image, each.native) for each in stored}
@@ -105,15 +130,21 @@ def _shape(image: Image) -> Image:
     return image[0] & LIMIT_LOW, image[1] & _SHAPE_HIGH
 
 
-def _natively(shadow: Shadow, image: Image) -> Image:
+def _shapes(shadow: Shadow) -> Mapping[Image, Image]:
+    """By the shape of an entry that was rewritten: the shape that the guest had supplied for the first such."""
+    found: dict[Image, Image] = {}
+    for stored, native in shadow.tables.values():
+        found.setdefault(_shape(stored), _shape(native))
+    return found
+
+
+def _natively(shapes: Mapping[Image, Image], image: Image) -> Image:
     """What a guest gives that copies an entry, or changes one that it has read back: natively it read what it had
     supplied. It uses no ring but 0 and 3 (vmi: privilege model)."""
     low, high = image
     if not high & NOT_SYSTEM or not high & PRESENT:
         return image
-    shape = _shape(image)
-    for stored, native in shadow.tables.values():
-        if _shape(stored) == shape:
-            native_low, native_high = _shape(native)
-            return low & ~LIMIT_LOW | native_low, high & ~_SHAPE_HIGH | native_high
+    native = shapes.get(_shape(image))
+    if native is not None:
+        return low & ~LIMIT_LOW | native[0], high & ~_SHAPE_HIGH | native[1]
     return (low, with_dpl(high, 0)) if dpl(high) == KERNEL_RING else image

@@ -1,10 +1,10 @@
 """Which rules are asked at which moment: the tables of all families put together.
 
 `INSTRUCTIONS` by mnemonic (x86.disasm), `CALLS` by the call's name (rom.abi) before it is performed, `RETURNED` by its
-unified number when it has returned, `FAULTS` by the vector of an exception that the CPU itself raises, `LOADS` for
-reads of rewritten descriptors, `EVENTS` by kind. `READS` by mnemonic: what the outcome of such an instruction depends
-on, so that the same read at the same place is asked about once. A family's place in the lists is the order in which its
-rules are asked: what follows from a finding comes after it.
+unified number when it has returned (those in `WAITING` only where updates may wait), `FAULTS` by the vector of an
+exception that the CPU itself raises, `LOADS` for reads of rewritten descriptors, `EVENTS` by kind. `READS` by mnemonic:
+what the outcome of such an instruction depends on, so that the same read at the same place is asked about once. A
+family's place in the lists is the order in which its rules are asked: what follows from a finding comes after it.
 """
 
 from collections.abc import Mapping
@@ -58,6 +58,7 @@ READS: Final[Mapping[str, Reading]] = selectors.READS
 LOADS: Final[tuple[LoadRule, ...]] = read_back.LOADS
 FAULTS: Final[Mapping[int, tuple[FaultRule, ...]]] = _merged(segments.FAULTS, addresses.FAULTS)
 RETURNED: Final[Mapping[int, tuple[EventRule, ...]]] = calls.RETURNED
+WAITING: Final[frozenset[int]] = calls.WAITING
 EVENTS: Final[Mapping[Kind, tuple[EventRule, ...]]] = _merged(
     delivery.EVENTS, calls.EVENTS, interrupts.EVENTS, consequences.EVENTS
 )

@@ -14,6 +14,7 @@ from pvtrace.divergence.scenes import Executed, Faulted
 from pvtrace.model.findings import Finding
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.x86.delivery import as_exception
+from pvtrace.x86.descriptors import is_writable_data
 from pvtrace.x86.disasm import Instruction, memory_access
 from pvtrace.x86.exceptions import GP
 from pvtrace.x86.operands import MASK32, code_bits, effective_address, stack_mask, within
@@ -66,26 +67,34 @@ def _string(view: View, instruction: Instruction, opcode: int) -> Iterator[Acces
         yield Access(Seg.ES, view.gpr(Gpr.EDI) & mask, width, opcode in _STORED_TO)
 
 
-def refused(scene: Faulted) -> Iterator[Finding]:
-    """The hypervisor's part of linear space is #GP(0) whatever the page tables say. Natively they decide."""
+def reaches_hypervisor(scene: Faulted) -> Access | None:
+    """The first access of an instruction that raised #GP(0) which reaches the hypervisor's part of linear space."""
     hole = scene.view.system.hole
     if scene.error != 0 or hole > MASK32:
+        return None
+    every = accesses(scene.view, scene.code, scene.instruction)
+    return next((each for each in every if _linear(scene, each) + each.width > hole), None)
+
+
+def _linear(scene: Faulted, access: Access) -> int:
+    return scene.view.segment(access.segment).base + access.offset & MASK32
+
+
+def refused(scene: Faulted) -> Iterator[Finding]:
+    """The hypervisor's part of linear space is #GP(0) whatever the page tables say. Natively they decide."""
+    access = reaches_hypervisor(scene)
+    if access is None:
         return
-    for access in accesses(scene.view, scene.code, scene.instruction):
-        linear = scene.view.segment(access.segment).base + access.offset & MASK32
-        if linear + access.width > hole:
-            yield from _refusal(scene, access, max(linear, hole))
-            return
-
-
-def _refusal(scene: Faulted, access: Access, linear: int) -> Iterator[Finding]:
     segment = scene.native.segment(access.segment)
-    if not within(segment, access.offset, access.width):
-        return  # natively it is beyond the limit as well
-    fault = scene.native.refusal(linear, write=access.store)
+    if not within(segment, access.offset, access.width) or (access.store and not is_writable_data(segment.attributes)):
+        return  # natively the segment forbids it as well
+    first = _linear(scene, access)
+    ends = (scene.native.refusal(at & MASK32, write=access.store) for at in (first, first + access.width - 1))
+    fault = next((each for each in ends if each is not None), None)
     native = "passes" if fault is None else exception_words(as_exception(fault).vector, fault.error)
     mine = exception_words(scene.vector, scene.error)
-    what = f"offset {access.offset:#x} of {access.segment.name}" if segment.base else f"address {linear:#010x}"
+    address = max(first, scene.view.system.hole)
+    what = f"offset {access.offset:#x} of {access.segment.name}" if segment.base else f"address {address:#010x}"
     yield scene.finding(
         "clipped-limit" if segment.base else "linear-top",
         "exception",

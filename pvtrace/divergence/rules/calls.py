@@ -10,6 +10,7 @@ from typing import Final
 from pvtrace.divergence.outcomes import exception_words
 from pvtrace.divergence.rules.rule import EventRule
 from pvtrace.divergence.scenes import Happened
+from pvtrace.machine.calls import CALL_LENGTH
 from pvtrace.machine.devices.apic_bus import Delivery, message
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.findings import Finding, Standing
@@ -17,15 +18,13 @@ from pvtrace.model.registers import Seg, Segment
 from pvtrace.vmi.apic import OFFSET
 from pvtrace.vmi.table import unusable_segment
 from pvtrace.x86.control_instructions import DE
-from pvtrace.x86.descriptors import fetch, is_null, segment_from_descriptor
+from pvtrace.x86.descriptors import USER_RING, fetch, is_null, segment_from_descriptor
 from pvtrace.x86.exceptions import GP
 from pvtrace.x86.operands import MASK32
 from pvtrace.x86.view import PageFault
 from rom.abi import CallInfo, by_number, call_numbers, from_unified
 
-USER: Final = 3
 ICR_LOW: Final = 0x300
-CALL_LENGTH: Final = 5
 
 
 def info_of(call: Event) -> CallInfo | None:
@@ -63,7 +62,7 @@ def _refused(scene: Happened, info: CallInfo) -> Seg | None:
     """The segment register for which the call was refused. The handler has another CS; the caller's is on its stack."""
     vector, error = scene.event.args[:2]
     selector = _pushed_cs(scene)
-    if (vector, error) != (GP, 0) or selector is None or selector & 3 == USER:
+    if (vector, error) != (GP, 0) or selector is None or selector & 3 == USER_RING:
         return None
     code = _descriptor(scene, selector)
 
@@ -266,4 +265,7 @@ def _if_returned(rule: EventRule) -> EventRule:
 RETURNED: Final[Mapping[int, tuple[EventRule, ...]]] = {
     number: (_if_returned(rule),) for name, rule in _BY_NAME.items() for number in call_numbers(name)
 }
+WAITING: Final = call_numbers("SetPxE") | call_numbers("SetPxELong")
+"""Of these: only where updates may wait (Latitude.defer)."""
+
 EVENTS: Final[Mapping[Kind, tuple[EventRule, ...]]] = {Kind.EXCEPTION: (raised_by_call,)}

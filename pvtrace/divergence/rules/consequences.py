@@ -14,11 +14,6 @@ from pvtrace.divergence.sections import FAULT, INTERRUPTED, NOT_RESTORED, RESCHE
 from pvtrace.model.events import Kind
 from pvtrace.model.findings import Finding, Standing
 from pvtrace.x86 import eflags
-from pvtrace.x86.operands import MASK32
-from pvtrace.x86.view import PageFault
-
-_FRAME_CS: Final = -4
-"""Offset of CS in a frame, from EFLAGS."""
 
 _LEFT_BY: Final[Mapping[Kind, str]] = {
     Kind.EXCEPTION: "a fault",
@@ -49,7 +44,7 @@ def interrupted(scene: Happened) -> Iterator[Finding]:
 def fault_in_section(scene: Happened) -> Iterator[Finding]:
     """User code faults with IF off: the handler runs, and may let interrupts in or run another task, natively too."""
     section = scene.shadow.masked
-    if section is None or not _from_user(scene):
+    if section is None or not following.from_user(scene):
         return
     vector, error, address = scene.event.args[:3]
     assert isinstance(vector, int)
@@ -64,14 +59,6 @@ def fault_in_section(scene: Happened) -> Iterator[Finding]:
         text=f"{words} inside a section without interrupts: its handler runs, natively as well",
         opened_by=section,
     )
-
-
-def _from_user(scene: Happened) -> bool:
-    try:
-        cs = scene.view.read(following.image_slot(scene.event) + _FRAME_CS & MASK32, 4)
-    except PageFault:
-        return False
-    return cs[0] & 3 == following.USER
 
 
 def rescheduled(scene: Happened) -> Iterator[Finding]:

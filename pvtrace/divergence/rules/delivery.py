@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from pvtrace.divergence.following import image_slot
+from pvtrace.divergence.following import from_user
 from pvtrace.divergence.native_view import native_selector
 from pvtrace.divergence.rules.rule import EventRule
 from pvtrace.divergence.scenes import Happened
@@ -17,13 +17,13 @@ from pvtrace.model.findings import Finding, Standing
 from pvtrace.model.registers import Seg, Segment
 from pvtrace.x86 import descriptors, eflags
 from pvtrace.x86.delivery import NO_ROOM, RESERVE
+from pvtrace.x86.descriptors import USER_RING
 from pvtrace.x86.disasm import LONGEST, decode, flag_use
 from pvtrace.x86.exceptions import mnemonic
 from pvtrace.x86.guest_tables import is_flat
 from pvtrace.x86.operands import MASK32, code_bits, within
 from pvtrace.x86.view import PageFault, View
 
-USER: Final = 3
 WINDOW: Final = 64
 """Bytes of a handler that are looked at together."""
 
@@ -150,7 +150,7 @@ def fault_flags(scene: Happened) -> Iterator[Finding]:
 
 def flat_trap_stack(scene: Happened) -> Iterator[Finding]:
     """The kernel's trap stack counts as flat, whatever its descriptor says (differences, 2)."""
-    if scene.event.flags >> 35 & 3 == USER:
+    if scene.event.flags >> 35 & 3 == USER_RING:
         return
     stack = _native_stack(scene)
     if stack is None or (stack.big and is_flat(stack, scene.view.system.hole)):
@@ -177,7 +177,7 @@ def flat_trap_stack(scene: Happened) -> Iterator[Finding]:
 
 def _native_stack(scene: Happened) -> Segment | None:
     """SS as natively loaded at the entry: anew if it comes from user mode, else the one that was in use."""
-    if not _from_user(scene):
+    if not from_user(scene):
         return scene.native.segment(Seg.SS)
     selector = native_selector(scene.view.segment(Seg.SS).selector)
     try:
@@ -187,19 +187,9 @@ def _native_stack(scene: Happened) -> Segment | None:
     return None if image is None else descriptors.segment_from_descriptor(selector, *image)
 
 
-def _from_user(scene: Happened) -> bool:
-    if _number(scene, 3) & eflags.VM:
-        return True
-    try:
-        pushed = scene.view.read(image_slot(scene.event) - 4 & MASK32, 2)
-    except PageFault:
-        return False
-    return pushed[0] & 3 == USER
-
-
 def stack_32(scene: Happened) -> Iterator[Finding]:
     """Less than 32 free bytes at the handler's entry, and it runs all the same."""
-    if scene.view.latitude.stack32 or scene.event.flags >> 35 & 3 == USER:
+    if scene.view.latitude.stack32 or scene.event.flags >> 35 & 3 == USER_RING:
         return
     esp = _number(scene, 5)
     if scene.view.writable(esp - RESERVE & MASK32, RESERVE):

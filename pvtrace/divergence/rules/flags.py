@@ -11,9 +11,8 @@ from pvtrace.divergence.rules.rule import InstructionRule
 from pvtrace.divergence.scenes import Executed
 from pvtrace.model.findings import Finding, Standing
 from pvtrace.x86 import eflags
+from pvtrace.x86.descriptors import USER_RING
 from pvtrace.x86.effects import WriteMemory
-
-USER: Final = 3
 
 
 def _if(image: int) -> int:
@@ -22,7 +21,7 @@ def _if(image: int) -> int:
 
 def user_iopl(scene: Executed) -> Iterator[Finding]:
     """CLI, STI and POPF of user code with IOPL 3 change IF natively; here interrupts stay on."""
-    if scene.view.cpl != USER:
+    if scene.view.cpl != USER_RING:
         return
     native, paravirtual = scene.natively, scene.here
     name = scene.instruction.mnemonic
@@ -44,7 +43,7 @@ def user_iopl(scene: Executed) -> Iterator[Finding]:
 def _ignored_by_both(scene: Executed, native: Outcome, before: int) -> Iterator[Finding]:
     """A user POPF below IOPL 3 that asks for another IF is ignored on every machine (SDM volume 2, POPF)."""
     asked = _if(native.asked or 0)
-    if scene.shadow.iopl < USER and asked != before:
+    if scene.shadow.iopl < USER_RING and asked != before:
         yield scene.finding(
             "user-iopl",
             "eflags.IF",
@@ -71,7 +70,7 @@ def _wish(scene: Executed) -> str:
 
 def popf(scene: Executed) -> Iterator[Finding]:
     """POPF of the kernel: natively it loads IF and IOPL, at CPL 1 with IOPL 0 it leaves them alone."""
-    if scene.view.cpl == USER:
+    if scene.view.cpl == USER_RING:
         return
     native, paravirtual = scene.natively, scene.here
     if native.raised is not None or paravirtual.raised is not None:
@@ -123,7 +122,7 @@ def _stored(outcome: Outcome) -> int | None:
 
 def iret(scene: Executed) -> Iterator[Finding]:
     """IRET of the kernel by instruction: IF and IOPL stay, and a return to RPL 0 is #GP."""
-    if scene.view.cpl == USER:
+    if scene.view.cpl == USER_RING:
         return
     native, paravirtual = scene.natively, scene.here
     if native.raised is not None:

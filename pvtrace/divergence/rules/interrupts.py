@@ -9,10 +9,9 @@ from pvtrace.divergence.scenes import Called, Happened
 from pvtrace.machine.entry import NMI_DROPPED
 from pvtrace.model.events import Kind
 from pvtrace.model.findings import Finding, Standing
+from pvtrace.x86.descriptors import USER_RING
 from pvtrace.x86.disasm import text
 from pvtrace.x86.exceptions import mnemonic
-
-USER: Final = 3
 
 
 def no_sti_shadow(scene: Happened) -> Iterator[Finding]:
@@ -52,7 +51,7 @@ def no_nmi(scene: Happened) -> Iterator[Finding]:
 
 def halt_if(scene: Called) -> Iterator[Finding]:
     """Halt stands for STI; HLT as well as for HLT, and nothing tells which of them was here. HLT alone differs."""
-    if scene.view.cpl == USER or scene.native.system.vif:
+    if scene.view.cpl == USER_RING or scene.native.system.vif:
         return
     yield scene.finding(
         "halt-if",

@@ -16,19 +16,19 @@ from pvtrace.model.registers import Gpr, Seg, Segment
 from pvtrace.vmi.effects import VmiEffects
 from pvtrace.vmi.table import unusable_segment
 from pvtrace.x86 import eflags
+from pvtrace.x86.descriptors import USER_RING
 from pvtrace.x86.effects import End, Raise, SetGpr, SetSegment
 from pvtrace.x86.fast_calls import SYSENTER_CS
 from pvtrace.x86.operands import with_sp
 from pvtrace.x86.results import Returned
 
-USER: Final = 3
 _IRET: Final = b"\xcf"
 
 
 def iret(scene: Called) -> Iterator[Finding]:
     """All rules about one VMI IRET, by what becomes of it. One that may not be made at all is rules.calls'."""
     view = scene.view
-    if view.cpl == USER or unusable_segment(scene.call.info, view.segment, view.system.hole) is not None:
+    if view.cpl == USER_RING or unusable_segment(scene.call.info, view.segment, view.system.hole) is not None:
         return
     returned = next((effect for effect in scene.here if isinstance(effect, Returned)), None)
     if returned is None:
@@ -38,7 +38,7 @@ def iret(scene: Called) -> Iterator[Finding]:
     if returned.image & eflags.VM:
         yield from _user_if(scene, returned)
         yield from _sysenter(scene)
-    elif returned.cs & 3 == USER:
+    elif returned.cs & 3 == USER_RING:
         yield from _user_if(scene, returned)
         yield from _stack16(scene, returned)
 
@@ -50,7 +50,7 @@ def _native_image(scene: Called, image: int) -> int:
 def _user_if(scene: Called, returned: Returned) -> Iterator[Finding]:
     """User code runs with interrupts on, whatever the image says (differences, 6)."""
     view = scene.view
-    honoured = view.user_if and view.system.viopl == USER
+    honoured = view.user_if and view.system.viopl == USER_RING
     if returned.image & eflags.IF or honoured or _native_image(scene, returned.image) & eflags.IF:
         return
     yield scene.finding(

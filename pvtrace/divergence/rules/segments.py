@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pvtrace.divergence.outcomes import exception_words, instruction_outcome
+from pvtrace.divergence.rules.addresses import reaches_hypervisor
 from pvtrace.divergence.rules.compared import shows
 from pvtrace.divergence.rules.rule import FaultRule, InstructionRule
 from pvtrace.divergence.scenes import Faulted
@@ -27,9 +28,10 @@ def loaded_register(instruction: Instruction) -> Seg | None:
 
 
 def load(scene: Faulted) -> Iterator[Finding]:
-    """A load that faults for its selector or descriptor, and natively does not, or otherwise."""
+    """A load that faults for its selector or descriptor, and natively does not, or otherwise. One that faults for where
+    the selector lies is rules.addresses'."""
     register = loaded_register(scene.instruction)
-    if register is None:
+    if register is None or reaches_hypervisor(scene) is not None:
         return
     outcome = instruction_outcome(scene.native, scene.code)
     native, mine = outcome.raised_words or _LOADS, exception_words(scene.vector, scene.error)

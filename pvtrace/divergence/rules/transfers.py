@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from pvtrace.divergence.quiet_view import QuietView
 from pvtrace.divergence.rules.compared import Difference, left_by, raised
 from pvtrace.divergence.rules.rule import InstructionRule
 from pvtrace.divergence.scenes import Executed
 from pvtrace.model.findings import Finding, Standing
-from pvtrace.x86.descriptors import KERNEL_RING, gate_from_descriptor
-from pvtrace.x86.operands import MASK32
-from pvtrace.x86.view import PageFault, View
+from pvtrace.x86.descriptors import KERNEL_RING
 
 _PASSES: Final = "passes"
-_GATE: Final = 8
 
 
 def _refused(scene: Executed, rule: str, each: Difference) -> Finding:
@@ -68,13 +66,10 @@ def int_gate(scene: Executed) -> Iterator[Finding]:
         )
 
 
-def is_low_gate(view: View, vector: int) -> bool:
+def is_low_gate(view: QuietView, vector: int) -> bool:
     """Whether the vector's gate is for a more privileged level than the kernel's ring."""
-    try:
-        raw = view.read(view.idtr.base + _GATE * vector & MASK32, _GATE)
-    except PageFault:
-        return False
-    return gate_from_descriptor(int.from_bytes(raw[:4], "little"), int.from_bytes(raw[4:], "little")).dpl < KERNEL_RING
+    gate = view.gate(vector)
+    return gate is not None and gate.dpl < KERNEL_RING
 
 
 INSTRUCTIONS: Final[Mapping[str, tuple[InstructionRule, ...]]] = {

@@ -6,14 +6,13 @@ descriptors) or nothing at all are none. Nor is what time alone decides: reads o
 are polled, and the moments of external interrupts and halts, which are kept apart from the rest.
 """
 
-from array import array
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from pvtrace.divergence.twin.facts import Course, Fact, Facts, Place, Value, Vocabulary
+from pvtrace.divergence.twin.facts import Course, Fact, Place, Value, Vocabulary
+from pvtrace.divergence.twin.gathering import Gathering
 from pvtrace.model.events import Attempt, Event, Kind, Outcome
 from pvtrace.model.stops import Why
 from pvtrace.x86 import eflags
@@ -51,9 +50,6 @@ exception it is what it was; a system call may leave the kernel's."""
 OPEN: Final = 64
 """Exceptions whose return is awaited, at most (as machine.journal)."""
 
-MOST_APART: Final = 4096
-"""Facts behind an interrupt that never returns, from which on it counts as a jump: what follows is the main course."""
-
 _SAME_CALL: Final = {
     "GetTR": "STR",
     "GetLDT": "SLDT",
@@ -82,30 +78,14 @@ def course(
     return reader.finish(complete)
 
 
-@dataclass(slots=True)
-class _Apart:
-    """An external interrupt that has not returned: its event, and what happened since then."""
-
-    fact: Fact
-    step: int
-    event: int
-    inside: Facts = field(default_factory=Facts)
-
-
 class _Reader:
-    """Goes through the events of a recording once. A fact is held back until the next one, because what comes at once
-    behind it may belong to it: the HLT behind STI, the exception that a call raises, the end that an OUT brings."""
+    """Goes through the events of a recording once."""
 
     def __init__(self, vocabulary: Vocabulary, place: Place, native: bool) -> None:
-        self._vocabulary = vocabulary
+        self._gathering = Gathering(vocabulary)
         self._native = native
         self._place = place
-        self._main = Facts()
-        self._apart = Facts()
-        self._returns = array("Q")
         self._exceptions: deque[tuple[int, int]] = deque(maxlen=OPEN)  # number, and EFLAGS as pushed
-        self._open: list[_Apart] = []
-        self._held: tuple[Fact, int, int] | None = None
         self._line = b""
         self._divisor = False  # the UART's data port is that of its divisor
         self._crs: dict[str, int] = {}
@@ -127,8 +107,7 @@ class _Reader:
             case Kind.EXCEPTION:
                 self._exception(number, event, args)
             case Kind.INTERRUPT:
-                self._flush()
-                self._open.append(_Apart(Fact("interrupt", (args[0],)), event.step, number))
+                self._gathering.enter(Fact("interrupt", (args[0],)), event.step, number)
             case Kind.SOFTWARE_INTERRUPT:
                 self._put(number, event, Fact("INT", (args[0],), (self._place(event.pc),)))
             case Kind.SYSENTER:
@@ -140,56 +119,18 @@ class _Reader:
             case Kind.EMULATED:
                 self._emulated(number, event, args)
             case Kind.HALT:
-                self._belongs("set IF", event.step)
-                fact = Fact("halt", (), (), (("IF", event.flags >> 32 & 1),))
-                self._set_apart(fact, event.step, number, event.step)
+                self._gathering.drop("set IF", event.step)
+                self._gathering.put_apart(Fact("halt", (), (), (("IF", event.flags >> 32 & 1),)), event.step, number)
             case Kind.STOP:
                 self._stop(number, event, args)
             case _:
                 pass  # how it came about, or time
 
     def finish(self, complete: bool) -> Course:
-        """An interrupt that was cut off is left out: nothing can be said of it."""
-        if complete:
-            self._spill()
-        self._flush()
-        return Course(self._main, self._apart, self._returns, complete)
-
-    # ------------------------------------------------------------------------------------------------ where facts go
+        return self._gathering.finish(complete)
 
     def _put(self, number: int, event: Event, fact: Fact) -> None:
-        self._flush()
-        self._held = fact, event.step, number
-
-    def _flush(self) -> None:
-        if self._held is None:
-            return
-        fact, step, number = self._held
-        self._held = None
-        if not self._open:
-            self._main.add(self._vocabulary.number(fact), step, number)
-            return
-        inside = self._open[-1].inside
-        inside.add(self._vocabulary.number(fact), step, number)
-        if len(inside.numbers) > MOST_APART:
-            self._spill()
-
-    def _spill(self) -> None:
-        """The open interrupts have become the main course."""
-        for each in self._open:
-            self._set_apart(each.fact, each.step, each.event, each.step)
-            for place, known in enumerate(each.inside.numbers):
-                self._main.add(known, each.inside.steps[place], each.inside.events[place])
-        self._open.clear()
-
-    def _set_apart(self, fact: Fact, step: int, number: int, returned: int) -> None:
-        self._apart.add(self._vocabulary.number(fact), step, number)
-        self._returns.append(returned)
-
-    def _belongs(self, name: str, step: int) -> None:
-        """A fact of this name at once before this step is part of what comes now: STI, or the OUT that ends it all."""
-        if self._held is not None and self._held[0].name == name and step - self._held[1] <= 1:
-            self._held = None
+        self._gathering.put(fact, event.step, number)
 
     # ------------------------------------------------------------------------------------------------------ by kind
 
@@ -211,10 +152,7 @@ class _Reader:
 
     def _exception(self, number: int, event: Event, args: Sequence[Value]) -> None:
         vector, error, address = args[:3]
-        provoked = event.cause is not None and self._held is not None and self._held[2] == event.cause
-        if provoked and self._held is not None:
-            fact, step, cause = self._held
-            self._held = fact._replace(answered=(("fault", vector),)), step, cause
+        provoked = self._gathering.answer(event.cause, ("fault", vector))
         place = self._place(event.pc)
         cr2 = None if address is None else self._place(_int(address))
         about = (vector,) if provoked else (vector, place)
@@ -223,11 +161,10 @@ class _Reader:
 
     def _return(self, number: int, event: Event, args: Sequence[Value]) -> None:
         by, eip, image = _int(args[0]), _int(args[1]), _int(args[3])
-        if any(each.event == event.cause for each in self._open):
-            self._close(event)
+        if self._gathering.leave(event.cause, event.step):
             return
         if by in _SYSEXIT:
-            self._belongs("set IF", event.step)
+            self._gathering.drop("set IF", event.step)
         to_user = event.flags >> 35 & 3 == _USER
         answered = _flags_now(event)
         pushed = next((flags for number, flags in self._exceptions if number == event.cause), None)
@@ -235,16 +172,6 @@ class _Reader:
             answered = (*answered, ("flags kept", int((image ^ pushed) & _SHOWN_TO_USERS == 0)))
         about = ("user" if to_user else "kernel", self._place(eip))
         self._put(number, event, Fact("return", about, (), answered))
-
-    def _close(self, event: Event) -> None:
-        """An interrupt returns, and with it those that came in it and never returned."""
-        self._flush()
-        while self._open:
-            done = self._open.pop()
-            fact = done.fact._replace(inside=tuple(done.inside.numbers))
-            self._set_apart(fact, done.step, done.event, event.step)
-            if done.event == event.cause:
-                return
 
     def _attempt(self, number: int, event: Event, args: Sequence[Value]) -> None:
         instruction, asked, before, after, _, outcome = _ints(args)
@@ -274,7 +201,7 @@ class _Reader:
         if mnemonic.startswith("MOV "):
             mnemonic = f"{mnemonic[4:]}{_int(operand)}" if mnemonic == "MOV CR" else mnemonic[4:]
         if mnemonic == "HLT":
-            self._belongs("set IF", event.step)
+            self._gathering.drop("set IF", event.step)
         self._instruction(number, event, mnemonic, operand, value, faulted)
 
     def _instruction(
@@ -364,7 +291,7 @@ class _Reader:
     def _stop(self, number: int, event: Event, args: Sequence[Value]) -> None:
         """A debug exit and a shutdown are one: the guest ended as it wished to."""
         why, code = args[:2]
-        self._belongs("OUT", event.step)
+        self._gathering.drop("OUT", event.step)
         if self._line:
             self._put(number, event, Fact("console", (), (self._line,)))
         own = why not in _WISHED
