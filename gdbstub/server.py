@@ -3,6 +3,7 @@
 import contextlib
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +16,9 @@ from gdbstub.stops import Halted
 from gdbstub.target import Target
 
 _CHUNK: Final = 0x10000
+
+_UNREAD: Final = struct.pack("ll", 10, 0)
+"""A struct timeval: a client that does not read its replies for so long is gone. Whoever shares the target waits."""
 
 PATIENCE: Final = 1.0
 """Seconds that a person waits before being told how far a run has come, and again between two such lines."""
@@ -70,7 +74,10 @@ class Server:
                 raise
             with client:
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _UNREAD)
                 self._client = client
+                if self._closed:  # by another thread, which did not know of this client yet
+                    return
                 killed = _Connection(client, Session(target), turn, over).serve()
                 self._client = None
 
@@ -131,7 +138,7 @@ class _Connection:
     def _interrupted(self) -> bool:
         """Look, without waiting, whether Ctrl-C has come; a client that is gone interrupts as well."""
         try:
-            while select.select([self._client], [], [], 0)[0]:
+            if select.select([self._client], [], [], 0)[0]:
                 self._session.receive(self._receive())
         except (_Gone, ValueError):  # that it is gone will be found out again, when the work has stopped in order
             return True

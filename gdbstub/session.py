@@ -19,6 +19,9 @@ from gdbstub.vfile import OpenFiles
 PIECE = 4096
 """Bytes of text in one console packet."""
 
+MOST_WAITING = 1000
+"""Packets kept while the target runs. gdb sends none then; what is more is dropped."""
+
 MOST = LONGEST // 2 - 64
 """Bytes of data in one reply: each may need two."""
 
@@ -55,7 +58,8 @@ class Session:
             if isinstance(item, Interrupt):
                 self.interrupted |= self._busy  # one that comes when all has been said means nothing
             elif self._busy:
-                self._waiting.append(item)
+                if len(self._waiting) < MOST_WAITING:
+                    self._waiting.append(item)
             else:
                 actions += self._take(item)
         return actions

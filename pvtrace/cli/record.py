@@ -195,8 +195,7 @@ def record(
             raise UsageError("--twin records twice: it cannot go with --gdb")
         return record_twin(options, printed or frozenset())
     result = perform(options, printed or frozenset(), served_at)
-    if not quiet():
-        click.echo("\n".join([recorded(result), *next_commands(result.path)]), err=True)
+    say("\n".join([recorded(result), *next_commands(result.path)]))
     code = exit_code(result)
     if code == GUEST_FAILED:
         click.echo(f"pvtrace: the guest failed at step {result.stop.step}: {ending(result.stop)}", err=True)
@@ -223,6 +222,7 @@ def record_twin(options: RecordOptions, printed: frozenset[Kind]) -> int:
 
 
 def say(text: str) -> None:
+    """To the terminal, unless the person asked for silence."""
     if not quiet():
         click.echo(text, err=True)
 
@@ -246,7 +246,9 @@ def perform(
         if served_at is None:
             result = run(options, watching)
         else:
-            result = run_under_gdb(options, served_at.host, served_at.port, _say, describe, watching)
+            result = run_under_gdb(
+                options, served_at.host, served_at.port, _say_to_whoever_starts_gdb, describe, watching
+            )
     finally:
         watching.progress_line.clear()
     written = result.path.stat().st_size if result.path.exists() else 0  # somebody may have removed it
@@ -254,8 +256,8 @@ def perform(
     return result
 
 
-def _say(text: str) -> None:
-    """To the terminal, beside the guest's console."""
+def _say_to_whoever_starts_gdb(text: str) -> None:
+    """To the terminal, beside the guest's console; also with -q, or nobody would know where."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -6,8 +6,7 @@ is the run that was recorded. Findings depend on the run alone, from its first s
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from pvtrace.divergence import following, following_state, rules
 from pvtrace.divergence.gathered import Gathered
@@ -21,7 +20,7 @@ from pvtrace.divergence.sections import Ledger
 from pvtrace.divergence.shadow import Image, Shadow
 from pvtrace.divergence.table_watch import TableWatch
 from pvtrace.divergence.tables import ENTRY_CALLS, entry_address, stores_nothing_new
-from pvtrace.machine.calls import CALL_LENGTH
+from pvtrace.machine.calls import CALL_LENGTH, entry_point, made_through
 from pvtrace.machine.machine import Machine
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.exits import Exit, Fault, Halt, Hypercall, PortRead, PortWrite, Seen, Sensitive, SoftInt, Watchpoint
@@ -34,8 +33,7 @@ from pvtrace.x86.disasm import LONGEST, Instruction, decode
 from pvtrace.x86.operands import MASK32, code_bits
 from pvtrace.x86.selector_operands import selectors
 from pvtrace.x86.view import PageFault, View
-from rom.abi import CallInfo, Generation, Operand, Place, by_number
-from rom.layout import STUB_SIZE, identify
+from rom.layout import STUB_SIZE
 
 _DIRECT: Final = (b"\xe8", b"\xe9")
 """CALL and JMP rel32."""
@@ -53,21 +51,6 @@ _SILENT: Final = frozenset({"SYSENTER", "SYSEXIT"}) | following_state.INSTRUCTIO
 
 Read = tuple[int, bytes, int]
 """An instruction that shows a value: its linear address, its bytes, and the value."""
-
-
-class _Point(NamedTuple):
-    """The call that an entry point of a ROM is."""
-
-    generation: Generation
-    number: int
-    info: CallInfo
-
-
-@lru_cache(maxsize=1024)
-def _entry_point(code: bytes) -> _Point | None:
-    found = identify(code)
-    info = by_number(*found) if found else None
-    return None if found is None or info is None else _Point(*found, info)
 
 
 class Judge:
@@ -270,15 +253,18 @@ class Judge:
     def _hypercall(self) -> None:
         machine, view = self.machine, self._view
         entry = machine.cpu.peek((view.eip + view.segment(Seg.CS).base) & MASK32, STUB_SIZE)
-        point = _entry_point(entry)
+        point = entry_point(entry)
         if point is None:
             return
         name = point.info.name
         interested = rules.CALLS.get(name, ())
         if not interested and name not in _FOLLOWED_CALLS:
             return
-        call = self._call_here(point)
-        if call is None or (name in ENTRY_CALLS and self._is_written(call)):
+        try:
+            call = made_through(point, view)
+        except PageFault:
+            return
+        if name in ENTRY_CALLS and self._is_written(call):
             return
         self._call = call
         if name == "IRET":
@@ -296,28 +282,6 @@ class Judge:
         before = self._entries.get(address)
         self._entries[address] = (call.ecx, call.stack[0])
         return stores_nothing_new(call, before, self._view)
-
-    def _call_here(self, point: _Point) -> Call | None:
-        """The VMI call that entered here; None if its return address cannot be read, which is a page fault."""
-        view = self._view
-        esp = view.gpr(Gpr.ESP)
-        try:
-            words = view.read(esp, 12) if _has_stack(point.info.arguments) else view.read(esp, 4) + bytes(8)
-        except PageFault:
-            return None
-        back, first, second = (int.from_bytes(words[at : at + 4], "little") for at in (0, 4, 8))
-        return Call(
-            generation=point.generation,
-            number=point.number,
-            info=point.info,
-            eax=view.gpr(Gpr.EAX),
-            edx=view.gpr(Gpr.EDX),
-            ecx=view.gpr(Gpr.ECX),
-            stack=(first, second),
-            site=(back - CALL_LENGTH) & MASK32,
-            return_eip=back,
-            esp=esp,
-        )
 
     def _faulted(self, exit_: Fault) -> None:
         interested = rules.FAULTS.get(exit_.vector, ())
@@ -405,8 +369,3 @@ class Judge:
         _, ticks = event.args[:2]
         assert isinstance(ticks, int)
         self._ledger.stolen(ticks)
-
-
-def _has_stack(arguments: Iterable[Operand]) -> bool:
-    """Whether a call has arguments above the return address."""
-    return any(operand.place in (Place.STACK1, Place.STACK2) for operand in arguments)

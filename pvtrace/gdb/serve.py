@@ -34,10 +34,12 @@ def listening(host: str, port: int) -> Server:
     """Raises UsageError for an address that cannot be listened at."""
     try:
         return Server(host, port)
-    except (OSError, OverflowError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(number) if number is not None and number > 0 else str(error)
-        raise UsageError(f"cannot listen at {host}:{port}: {reason}; --gdb PORT chooses another port") from None
+    except OSError as error:
+        number = error.errno or 0  # one of getaddrinfo is negative
+        reason = os.strerror(number) if number > 0 else "this host's address is not known"
+    except OverflowError:
+        reason = "ports go from 0 to 65535"
+    raise UsageError(f"cannot listen at {host}:{port}: {reason}; --gdb PORT chooses another port")
 
 
 def _announce(server: Server, note: Note) -> None:

@@ -65,7 +65,7 @@ class Shared:
         return attach_words(*self._server.address)
 
     def close(self) -> None:
-        """gdb is no longer served."""
+        """gdb is no longer served. Not from within a turn: gdb's thread may be waiting for one."""
         if self._server is None or self._thread is None:
             return
         self._interrupt = True

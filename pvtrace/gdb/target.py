@@ -21,6 +21,8 @@ from gdbstub.target import Interrupted, MemoryKind, Region
 from pvtrace.gdb import changes
 from pvtrace.gdb.points import LIMIT, BreakpointSet, WatchpointSet
 from pvtrace.gdb.registers import DESCRIPTION, values
+from pvtrace.gdb.symbol_file import with_roms
+from pvtrace.model.errors import TraceError
 from pvtrace.session.commands import Commands
 from pvtrace.session.explore import Walk
 from pvtrace.timeline.stops import Cause, Stopped, Way
@@ -49,6 +51,8 @@ class RecordingTarget:
         self._hardware = BreakpointSet(walk.timeline)
         self._watchpoints = WatchpointSet(walk.timeline)
         self._files = {f"/{file.name}": file.data for file in walk.trace.files}
+        if self.executable is not None:
+            self._files[self.executable] = with_roms(self._files[self.executable], _roms(walk))
 
     # ------------------------------------------------------------------ what is there
 
@@ -132,6 +136,8 @@ class RecordingTarget:
             raise ProtocolError(text=REFUSED)
 
     def halted(self) -> Halted:
+        """Whoever asks has just come, and looks at the machine from here on."""
+        self._elsewhere = False
         return self._last
 
     # ------------------------------------------------------------------ moving
@@ -193,12 +199,21 @@ class RecordingTarget:
             self._elsewhere = False
             self._last = Halted(Signalled(), f"somebody else moved: {self._commands.here()}\n")
             return self._last
-        with self.around(interrupted) as asked:
-            return self._stopped(go(asked))
+        try:
+            with self.around(interrupted) as asked:
+                return self._stopped(go(asked))
+        except TraceError as damaged:
+            raise ProtocolError(text=str(damaged)) from None
 
     def _stopped(self, stopped: Stopped) -> Halted:
-        self._last = Halted(self._reason(stopped), stopped.message and f"{stopped.message}\n")
+        message = stopped.message or (self._why_ended() if stopped.cause is Cause.END else "")
+        self._last = Halted(self._reason(stopped), message and f"{message}\n")
         return self._last
+
+    def _why_ended(self) -> str:
+        """gdb only says that there is no more history."""
+        ended = self._timeline.machine.ended
+        return "the recording ends here" if ended is None else f"the guest has ended: {ended.detail or ended.why.value}"
 
     def _reason(self, stopped: Stopped) -> Reason:
         match stopped.cause:
@@ -226,6 +241,12 @@ class RecordingTarget:
 @contextlib.contextmanager
 def _alone(interrupted: Interrupted) -> Iterator[Interrupted]:
     yield interrupted
+
+
+def _roms(walk: Walk) -> list[tuple[int, bytes]]:
+    """Physical address and image of each."""
+    images = [file.data for file in walk.trace.files if file.role == "rom"]
+    return [(address, image) for (address, _), image in zip(walk.roms, images, strict=True)]
 
 
 class _Restart:

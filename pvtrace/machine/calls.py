@@ -14,10 +14,11 @@ from pvtrace.vmi.call import Call, page_fault
 from pvtrace.vmi.effects import VmiEffects, transfers_control
 from pvtrace.vmi.table import breaks_contract, perform
 from pvtrace.x86.delivery import as_exception
+from pvtrace.x86.descriptors import USER_RING
 from pvtrace.x86.effects import End, HaltCpu, Raise
 from pvtrace.x86.exceptions import UD
 from pvtrace.x86.results import Returned
-from pvtrace.x86.view import PageFault
+from pvtrace.x86.view import PageFault, View
 from rom.abi import CallInfo, Generation, Place, by_number, unified
 from rom.layout import STUB_SIZE, identify
 
@@ -38,7 +39,7 @@ _MASK: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class EntryPoint:
     """What is the same at every call through an entry point."""
 
     generation: Generation
@@ -56,7 +57,8 @@ def results(info: CallInfo) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _entry(code: bytes) -> _Entry | None:
+def entry_point(code: bytes) -> EntryPoint | None:
+    """The entry point that these STUB_SIZE bytes are; None if they are none."""
     found = identify(code)
     info = by_number(*found) if found else None
     if found is None or info is None:
@@ -64,7 +66,27 @@ def _entry(code: bytes) -> _Entry | None:
     generation, number = found
     places = {operand.place for operand in info.arguments}
     words = 2 if Place.STACK2 in places else int(Place.STACK1 in places)
-    return _Entry(generation, number, unified(generation, number), info, words, results(info))
+    return EntryPoint(generation, number, unified(generation, number), info, words, results(info))
+
+
+def made_through(entered: EntryPoint, view: View) -> Call:
+    """The call that is being made through this entry point. Raises PageFault if its stack cannot be read."""
+    gpr = view.gpr
+    esp = gpr(Gpr.ESP)
+    words = view.read(esp, 4 + 4 * entered.stack_words, view.cpl == USER_RING)
+    return_eip, first, second = _WORDS.unpack(words.ljust(_WORDS.size, b"\0"))
+    return Call(
+        generation=entered.generation,
+        number=entered.number,
+        info=entered.info,
+        eax=gpr(Gpr.EAX),
+        edx=gpr(Gpr.EDX),
+        ecx=gpr(Gpr.ECX),
+        stack=(first, second),
+        site=(return_eip - CALL_LENGTH) & _MASK,
+        return_eip=return_eip,
+        esp=esp,
+    )
 
 
 def hypercall(machine: "Machine", exit_: Hypercall) -> None:
@@ -72,33 +94,19 @@ def hypercall(machine: "Machine", exit_: Hypercall) -> None:
     del exit_
     cpu = machine.cpu
     at = (cpu.eip + cpu.segment(Seg.CS).base) & _MASK
-    entered = _entry(cpu.peek(at, STUB_SIZE))
+    entered = entry_point(cpu.peek(at, STUB_SIZE))
     if entered is None:
         entry.exception(machine, Raise(UD))
         return
-    esp = cpu.gpr(Gpr.ESP)
     try:
-        words = cpu.read(esp, 4 + 4 * entered.stack_words, cpu.cpl == 3)
+        call = made_through(entered, machine.view)
     except PageFault as refused:
         entry.exception(machine, as_exception(refused))
         return
-    return_eip, first, second = _WORDS.unpack(words.ljust(_WORDS.size, b"\0"))
-    call = Call(
-        generation=entered.generation,
-        number=entered.number,
-        info=entered.info,
-        eax=cpu.gpr(Gpr.EAX),
-        edx=cpu.gpr(Gpr.EDX),
-        ecx=cpu.gpr(Gpr.ECX),
-        stack=(first, second),
-        site=(return_eip - CALL_LENGTH) & _MASK,
-        return_eip=return_eip,
-        esp=esp,
-    )
     _perform(machine, entered, call)
 
 
-def _perform(machine: "Machine", entered: _Entry, call: Call) -> None:
+def _perform(machine: "Machine", entered: EntryPoint, call: Call) -> None:
     cpu, journal = machine.cpu, machine.journal
     before = journal.flags(machine.system)
     deferred.before_call(machine, call)
@@ -128,7 +136,7 @@ def _perform(machine: "Machine", entered: _Entry, call: Call) -> None:
                 machine.end(why, code, detail)
 
 
-def _log(machine: "Machine", entered: _Entry, call: Call, effects: VmiEffects) -> int:
+def _log(machine: "Machine", entered: EntryPoint, call: Call, effects: VmiEffects) -> int:
     cpu, journal, system = machine.cpu, machine.journal, machine.system
     result: int | None = None
     if entered.result:

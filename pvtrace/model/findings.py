@@ -19,6 +19,11 @@ class Standing(IntEnum):
     PROVEN = 1  # the native and the paravirtual outcome differ
     HAZARD = 2  # surprising, and just the same on native hardware
 
+    @property
+    def word(self) -> str:
+        """As people and JSON have it."""
+        return self.name.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

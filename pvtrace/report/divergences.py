@@ -12,8 +12,6 @@ from pvtrace.report.describe import Symbols, place
 from pvtrace.report.table import columns
 from pvtrace.x86.disasm import text as disassembled
 
-STANDING: Final = {Standing.POTENTIAL: "potential", Standing.PROVEN: "proven", Standing.HAZARD: "hazard"}
-
 _STEP: Final = 14
 _PLACE: Final = 24
 _RULE: Final = 18
@@ -36,7 +34,7 @@ def line(finding: Finding, symbols: Symbols) -> str:
     where = place(finding.pc, symbols)
     often = f" ({finding.times:,} times)" if finding.times > 1 else ""
     before = f"{finding.step:>{_STEP},}  {where:<{_PLACE}}  {finding.rule:<{_RULE}}"
-    return f"{before}  {STANDING[finding.standing]:<{_STATUS}}  {finding.text}{often}"
+    return f"{before}  {finding.standing.word:<{_STATUS}}  {finding.text}{often}"
 
 
 def evidence(findings: Sequence[Finding], index: int, followers: Sequence[int], symbols: Symbols) -> Iterator[str]:
@@ -45,7 +43,7 @@ def evidence(findings: Sequence[Finding], index: int, followers: Sequence[int], 
     rule = RULES[finding.rule]
     instruction = disassembled(finding.code, finding.pc) if finding.code else ""
     yield f"#{index} {finding.rule}: {rule.title} ({rule.source}; {rule.severity.value})"
-    yield f"  {STANDING[finding.standing]} at step {finding.step:,} in {place(finding.pc, symbols)}" + (
+    yield f"  {finding.standing.word} at step {finding.step:,} in {place(finding.pc, symbols)}" + (
         f": {instruction}" if instruction else ""
     )
     yield f"  {finding.text}"
@@ -155,7 +153,7 @@ def _plain(index: int, finding: Finding, symbols: Callable[[int], str | None]) -
         "rule": finding.rule,
         "title": RULES[finding.rule].title,
         "severity": RULES[finding.rule].severity.value,
-        "status": STANDING[finding.standing],
+        "status": finding.standing.word,
         "step": finding.step,
         "pc": finding.pc,
         "place": symbols(finding.pc),

@@ -27,6 +27,9 @@ DIVERGENCE: Final = "divergence"
 AROUND: Final = 8
 """Events that are shown on each side of here."""
 
+LONGEST_NUMBER: Final = 40
+"""Characters of a step. Python refuses to read a number of very many."""
+
 Interrupted = Callable[[], bool]
 
 
@@ -104,7 +107,7 @@ def _step(commands: Commands, words: Sequence[str]) -> Step:
         raise UsageError("goto needs a step, the name of a bookmark, begin or end")
     word = words[0]
     plain_number = word.replace(",", "").replace("_", "")
-    if plain_number.isdecimal():
+    if plain_number.isdecimal() and len(plain_number) <= LONGEST_NUMBER:
         return Step(int(plain_number))
     if word in ("begin", "end"):
         return timeline.first if word == "begin" else timeline.last
@@ -214,7 +217,10 @@ def _info(commands: Commands, _: Sequence[str], __: Interrupted) -> str:
     walk = commands.walk
     timeline, progress = walk.timeline, walk.trace.progress()
     ending = walk.trace.ending()
-    end = "its recorder did not finish it" if ending is None else f"it ends with: {ending.why.value}"
+    if ending is not None:
+        end = f"it ends with: {ending.why.value}"
+    else:
+        end = "it is being recorded" if timeline.growing else "its recorder did not finish it"
     return (
         f"{walk.trace.path}: steps {timeline.first:,} to {timeline.last:,}, {progress.mark.events:,} events; {end}\n"
         f"verified up to step {timeline.verified:,}\n"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pvtrace.session import build
+from pvtrace.session import build, names
 from pvtrace.session.stored import lawful, materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.tape.scripted import ScriptedTape
@@ -35,4 +35,4 @@ def exploring(path: Path, budget: int = BUDGET) -> Iterator[Walk]:
         lawful(trace)
         given, image = materials(trace)
         machine = build.machine(given, image, ScriptedTape())  # what its boot does is no news
-        yield Walk(trace, Timeline(Recorded(machine, trace, budget)), image.symbols, image.roms)
+        yield Walk(trace, Timeline(Recorded(machine, trace, budget)), names.stored(trace), image.roms)

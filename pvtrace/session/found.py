@@ -13,8 +13,6 @@ from pvtrace.store.reader import TraceReader
 AROUND: Final = 8
 """Findings that are shown on each side of here."""
 
-STANDING: Final = {Standing.POTENTIAL: "potential", Standing.PROVEN: "proven", Standing.HAZARD: "hazard"}
-
 
 def stored(trace: TraceReader) -> Sequence[Finding]:
     """By step. Raises UsageError if nobody has looked for any yet."""
@@ -45,7 +43,7 @@ def preceding(trace: TraceReader, here: Step) -> Finding | None:
 def line(finding: Finding, place: Callable[[int], str]) -> str:
     times = f" ({finding.times:,} times)" if finding.times > 1 else ""
     words = f"{finding.rule}: {finding.text}{times}"
-    return f"{finding.step:>14,}  {place(finding.pc):<24}  {STANDING[finding.standing]:<9}  {words}"
+    return f"{finding.step:>14,}  {place(finding.pc):<24}  {finding.standing.word:<9}  {words}"
 
 
 def explained(trace: TraceReader, here: Step, place: Callable[[int], str]) -> str:

@@ -13,7 +13,7 @@ from pvtrace.model.events import Event
 from pvtrace.model.findings import Judgement
 from pvtrace.model.step import Step
 from pvtrace.session import build
-from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session.observer import NOBODY, PROGRESS_SECONDS, Observer
 from pvtrace.session.stored import lawful, materials
 from pvtrace.store import findings
 from pvtrace.store.reader import TraceReader
@@ -22,8 +22,6 @@ from pvtrace.tape.trusting import TrustingTape
 
 SLICE: Final = 1_000_000
 """Steps between two looks at Ctrl-C."""
-
-PROGRESS_SECONDS: Final = 0.2
 
 
 def judged(path: Path, observer: Observer = NOBODY) -> Judgement:

@@ -14,7 +14,7 @@ from pvtrace.model.inputs import Input, Tape
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
-from pvtrace.session import build
+from pvtrace.session import build, names
 from pvtrace.session.console import Output
 from pvtrace.session.explore import Walk
 from pvtrace.session.observer import NOBODY, Observer
@@ -198,7 +198,7 @@ def recording(options: RecordOptions, observer: Observer = NOBODY) -> Iterator[R
         writer.checkpoint(machine.snapshot())
         with TraceReader(writer.path) as trace:
             live = Live(machine, trace, edge, checkpoint_every=options.checkpoint_every or CHECKPOINT_EVERY)
-            walk = Walk(trace, Timeline(live), made.names.symbols, made.image.roms)
+            walk = Walk(trace, Timeline(live), names.stored(trace), made.image.roms)
             under_way = Recording(walk, live, edge, writer)
             try:
                 with under_way.stoppable():

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pvtrace.model.errors import InputError, UsageError
+from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import SourceLine, Symbol
-from pvtrace.x86 import source_lines, symbol_files
+from pvtrace.x86 import elf, source_lines, symbol_files
 from pvtrace.x86.elf import SymbolTable
 from rom.elf import decode
 
@@ -16,6 +17,18 @@ def contents(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def stored(trace: TraceReader, roms: bool = True) -> SymbolTable:
+    """All that a recording knows: of the guest, of what was named beside it, and perhaps of the ROMs. Of several names
+    of one address that of the smallest thing counts: a function, not the label in front of it."""
+    without = frozenset() if roms else {file.name for file in trace.files if file.role == "rom"}
+    rows = sorted(
+        (row for row in trace.symbols if row.size and row.source not in without),
+        key=lambda row: (row.address, -row.size),
+    )
+    placed = tuple(elf.Symbol(row.name, row.address, row.size, "func") for row in rows)
+    return SymbolTable(placed, tuple(row.address + row.size for row in rows))
 
 
 class Names:

@@ -1,8 +1,11 @@
 """Who watches a run. The run is the same whoever watches."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from pvtrace.model.events import Event
+
+PROGRESS_SECONDS: Final = 0.2
+"""Between two calls of `progress`, at the least."""
 
 
 class Observer(Protocol):

@@ -21,24 +21,17 @@ from pvtrace.session.breaks import Breaks, DivergenceWatch, Watch
 from pvtrace.session.console import Console, Output
 from pvtrace.session.interruptible import Interruptible, Stopped
 from pvtrace.session.names import Names
-from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session.observer import NOBODY, PROGRESS_SECONDS, Observer
 from pvtrace.session.options import RecordOptions, output_path
 from pvtrace.store.meta import Meta
 from pvtrace.store.writer import TraceFull, TraceWriter
 from pvtrace.tape.live import Keyboard, Live
 from pvtrace.tape.recording import RecordingTape
+from pvtrace.timeline.pace import RECORDING
 from pvtrace.version import VERSION
 
 CHECKPOINT_EVERY: Final = 20_000_000
 """Default distance of checkpoints in steps."""
-
-SLICE: Final = (5_000, 2_000_000)
-"""Fewest and most steps between two looks at the clock and at Ctrl-C."""
-
-SLICE_SECONDS: Final = 0.05
-"""How long a slice should last: a guest that causes many exits makes few steps in it."""
-
-PROGRESS_SECONDS: Final = 0.2
 
 WOKE: Final = "virtual time has jumped"
 """Why the machine pauses behind a halt when it is to stop at some time."""
@@ -150,13 +143,6 @@ def _watch(
         watchers.append(DivergenceWatch(machine).event)
 
 
-def next_slice(steps: int, seconds: float) -> int:
-    """Steps of the next slice, when the last one took so long."""
-    fewest, most = SLICE
-    wanted = most if seconds <= 0 else int(steps * SLICE_SECONDS / seconds)
-    return max(fewest, min(most, wanted))
-
-
 class _Recording:
     """One run, from the first instruction to the last row."""
 
@@ -181,7 +167,7 @@ class _Recording:
         self._deadline = None if options.timeout is None else self._begun + options.timeout
         self._shown = self._begun
         self._next_checkpoint = RESET
-        self._slice = SLICE[0]
+        self._slice = RECORDING.fewest
 
     def run(self) -> RecordResult:
         outside = self._outside
@@ -214,7 +200,7 @@ class _Recording:
                 self._next_checkpoint = Step(machine.step + self._every)
             began, since = machine.step, time.monotonic()
             stop = machine.run(self._target())
-            self._slice = next_slice(machine.step - began, time.monotonic() - since)
+            self._slice = RECORDING.next(machine.step - began, time.monotonic() - since)
             if stop.detail == WOKE:
                 stop = Stop(stop.step, Why.ARRIVED)
             if stop.why is Why.BREAKPOINT and not stop.detail:

@@ -14,8 +14,8 @@ from pvtrace.model.events import Event
 from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
-from pvtrace.session import build
-from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session import build, names
+from pvtrace.session.observer import NOBODY, PROGRESS_SECONDS, Observer
 from pvtrace.session.stored import lawful, materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import Checkpoint
@@ -25,7 +25,6 @@ from pvtrace.x86.disasm import text
 SLICE: Final = 2_000_000
 """Steps between two looks at Ctrl-C."""
 
-PROGRESS_SECONDS: Final = 0.2
 LONGEST: Final = 15
 ZEROS: Final = digest(bytes(PAGE))
 
@@ -66,7 +65,7 @@ class _Replay:
         given, image = materials(trace)
         self._trace = trace
         self._observer = observer
-        self._symbols = image.symbols
+        self._symbols = names.stored(trace)
         self._machine: Machine | None = None
         self._pages: dict[int, bytes] = {}  # hash of each page frame, by the checkpoints until now
         self._unlike: Diverged | None = None  # the first checkpoint that differs

@@ -16,16 +16,16 @@ from pvtrace.model.events import Event
 from pvtrace.model.findings import Finding
 from pvtrace.model.inputs import InputKind
 from pvtrace.model.stops import Stop
+from pvtrace.session import names
 from pvtrace.session.judging import judged
-from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session.observer import NOBODY, PROGRESS_SECONDS, Observer
 from pvtrace.session.options import RecordOptions, output_path
 from pvtrace.store.reader import TraceReader
-from pvtrace.x86.elf import Symbol, SymbolTable
+from pvtrace.x86.elf import SymbolTable
 
 NATIVE: Final = "none"
 """The profile without a VMI ROM."""
 
-PROGRESS_SECONDS: Final = 0.2
 LOOK_EVERY: Final = 4096
 """Events between two looks at the clock."""
 
@@ -114,7 +114,7 @@ def _itself(address: int) -> Value:
 
 def _by_symbol(a: TraceReader, b: TraceReader) -> tuple[Place, Place]:
     """By the name of the symbol without the offset, which another build moves; by address where one has no names."""
-    tables = _symbols(a), _symbols(b)
+    tables = names.stored(a, roms=False), names.stored(b, roms=False)
     if not all(table.symbols for table in tables):
         return _itself, _itself
 
@@ -126,14 +126,6 @@ def _by_symbol(a: TraceReader, b: TraceReader) -> tuple[Place, Place]:
         return place
 
     return named(tables[0]), named(tables[1])
-
-
-def _symbols(trace: TraceReader) -> SymbolTable:
-    """Of the guest and of the files that were named besides, not of the ROMs."""
-    roms = {file.name for file in trace.files if file.role == "rom"}
-    rows = [row for row in trace.symbols if row.size and row.source not in roms]
-    placed = tuple(Symbol(row.name, row.address, row.size, "func") for row in rows)
-    return SymbolTable(placed, tuple(row.address + row.size for row in rows))
 
 
 # ------------------------------------------------------------------------------------------------------ recording both

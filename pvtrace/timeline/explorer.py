@@ -17,13 +17,8 @@ from pvtrace.model.stops import Stop, Why
 from pvtrace.timeline.checkpoints import Place, Places
 from pvtrace.timeline.conditions import Happens
 from pvtrace.timeline.moments import Log
+from pvtrace.timeline.pace import WALKING
 from pvtrace.timeline.placing import Placing
-
-SLICE: Final = (5_000, 250_000)
-"""Fewest and most steps between two looks at `interrupted`."""
-
-SLICE_SECONDS: Final = 0.02
-"""How long a slice should last: a guest that causes many exits makes few steps in it."""
 
 PASSED: Final = 64
 """Breakpoints passed between two looks at `interrupted`."""
@@ -66,13 +61,6 @@ def waypoints(start: int, goal: int) -> Iterator[Step]:
     return (Step(goal - distance) for distance in reversed(distances))
 
 
-def next_slice(steps: int, seconds: float) -> int:
-    """Steps of the next slice, when the last one took so long."""
-    fewest, most = SLICE
-    wanted = most if seconds <= 0 else int(steps * SLICE_SECONDS / seconds)
-    return max(fewest, min(most, wanted))
-
-
 class Explorer(ABC):
     """`log`: the events of this course. `progress` is told now and then how far a run has come."""
 
@@ -88,7 +76,7 @@ class Explorer(ABC):
         self._watches: tuple[Watch, ...] | None = None
         self._happens: Sequence[Happens] = ()
         self._met: Happens | None = None
-        self._slice = SLICE[0]
+        self._slice = WALKING.fewest
         self.furthest = Step(0)
         """The highest step that was run here, and found to be as it should be."""
 
@@ -221,7 +209,7 @@ class Explorer(ABC):
             if stop.why is Why.BREAKPOINT and not stop.detail and not passes():
                 return stop
             if step == before + self._slice:
-                self._slice = next_slice(self._slice, time.monotonic() - since)
+                self._slice = WALKING.next(self._slice, time.monotonic() - since)
             self.progress(step)
             if step - self.place_before(step) >= SPACING:
                 self.keep()

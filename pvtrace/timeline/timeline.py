@@ -62,6 +62,11 @@ class Timeline:
         return self._explorer.open
 
     @property
+    def growing(self) -> bool:
+        """Whether the recording itself is still being made."""
+        return self._recorded.open
+
+    @property
     def verified(self) -> Step:
         """The highest step that was run here and found to be as recorded."""
         return self._recorded.furthest

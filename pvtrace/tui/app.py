@@ -5,6 +5,7 @@ is in update.py.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -81,6 +82,13 @@ SIGNS: Final = ":;/"
 
 NAMES: Final = {" ": "space", "c-i": "tab", "c-m": "enter", "c-h": "backspace", "c-j": "enter"}
 """Keys that terminals, and so prompt_toolkit, know under another name."""
+
+
+def _tidy() -> None:
+    """What is here to stay, names and findings above all, is not looked through again by each full collection, which
+    would hold up a key for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 class Screen(UIControl):
@@ -183,7 +191,10 @@ class App:
             sys.setswitchinterval(before)
 
     async def run_async(self) -> None:
-        await self._application.run_async(pre_run=self._begin, handle_sigint=False, set_exception_handler=False)
+        try:
+            await self._application.run_async(pre_run=self._begin, handle_sigint=False, set_exception_handler=False)
+        finally:
+            gc.unfreeze()
 
     def _begin(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -226,8 +237,12 @@ class App:
         while waiting:
             was = self.model
             self.model, effects = update(self.model, waiting.pop(0))
-            if was.picture is None and self.model.picture is not None and self.judge is not None:
-                self.judge.start()  # not sooner: the first picture comes first
+            if was.picture is None and self.model.picture is not None:
+                gc.freeze()
+                if self.judge is not None:
+                    self.judge.start()  # not sooner: the first picture comes first
+            if was.judgement is not self.model.judgement:
+                _tidy()
             self._prompted(was)
             for effect in effects:
                 reply = self._perform(effect)

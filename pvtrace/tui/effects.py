@@ -112,9 +112,11 @@ class SeekTime:
 
 @dataclass(frozen=True, slots=True)
 class SeekName:
-    """To a bookmark; else on to where the function of this name is next."""
+    """To a bookmark; else on to where the function of this name is next. `anywhere`: if that is nowhere, back to where
+    it was last."""
 
     name: str
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

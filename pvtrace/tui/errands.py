@@ -90,8 +90,8 @@ class Errands:
                 self._arrive(self._timeline.seek(step, interrupted), wanted, interrupted)
             case SeekTime(seconds):
                 self._arrive(self._to_time(seconds, interrupted), wanted, interrupted)
-            case SeekName(name):
-                self._to_name(name, wanted, interrupted)
+            case SeekName(name, anywhere):
+                self._to_name(name, anywhere, wanted, interrupted)
             case Refresh(wish):
                 self._wish = max(self._wish, wish)
                 self.picture(wanted, interrupted)
@@ -140,7 +140,7 @@ class Errands:
             low, high = (low, middle) if timeline.machine.ticks >= ticks else (Step(middle + 1), high)
         return timeline.seek(low, interrupted)
 
-    def _to_name(self, name: str, wanted: Wanted, interrupted: Interrupted) -> None:
+    def _to_name(self, name: str, anywhere: bool, wanted: Wanted, interrupted: Interrupted) -> None:
         kept = bookmarks.named(self.walk.trace, name)
         if kept is not None:
             self._arrive(self._timeline.seek(kept.step, interrupted), wanted, interrupted)
@@ -149,7 +149,27 @@ class Errands:
         if address is None:
             self._post(Said(f"{name!r} is no step, no time, no bookmark and no symbol", True))
             return
-        self._arrive(self._strides.on(Way.FORWARD, address, interrupted), wanted, interrupted)
+        if anywhere:
+            self._to_code(name, address, wanted, interrupted)
+        else:
+            self._arrive(self._strides.on(Way.FORWARD, address, interrupted), wanted, interrupted)
+
+    def _to_code(self, name: str, address: int, wanted: Wanted, interrupted: Interrupted) -> None:
+        """To the next time that it is reached; in the recording, if there is none, to the last time before."""
+        timeline, start = self._timeline, self._timeline.here
+        stopped = self._strides.on(Way.FORWARD, address, interrupted)
+        if stopped.cause is not Cause.END or timeline.branched_at is not None:
+            self._arrive(stopped, wanted, interrupted)
+            return
+        timeline.seek(start)
+        stopped = self._strides.on(Way.BACKWARD, address, interrupted)
+        if stopped.cause is Cause.BEGIN:
+            timeline.seek(start)
+            self.picture(wanted, interrupted, f"{name} is never reached")
+        elif stopped.cause is Cause.ARRIVED:
+            self.picture(wanted, interrupted, f"{name} is not reached again; this was the last time")
+        else:
+            self._arrive(stopped, wanted, interrupted)
 
     def _code(self, address: int, size: int = LONGEST) -> bytes:
         return self._timeline.machine.cpu.peek(address, size)

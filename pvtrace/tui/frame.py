@@ -11,7 +11,7 @@ from pvtrace.tui.keys import KEYS
 from pvtrace.tui.layout import Placed
 from pvtrace.tui.lines import EMPTY, Line, Lines, Size, Span, block, cells, cut, fit, line
 from pvtrace.tui.messages import Focused
-from pvtrace.tui.model import Model
+from pvtrace.tui.model import Model, Note
 from pvtrace.tui.panes.help import shown
 from pvtrace.tui.panes.table import PANES
 from pvtrace.tui.record import Record
@@ -72,7 +72,7 @@ def _slot(slot: Placed, size: Size, model: Model, record: Record) -> list[Line]:
 
 
 def _title(slot: Placed, room: int, model: Model) -> Line:
-    """'2 events 14 of 1,582 ─ 0 findings ──────': the tabs of the slot, first the one that is seen."""
+    """'─2:events 14 of 1,582  0:divergences ──────': the tabs of the slot, first the one that is seen."""
     spans: list[Span] = []
     for name in (slot.seen, *(item for item in slot.panes if item != slot.seen)):
         pane = PANES[name]
@@ -81,7 +81,7 @@ def _title(slot: Placed, room: int, model: Model) -> Line:
         role = Role.FOCUS if focus else Role.TITLE if seen else Role.DIM
         words = pane.title(model) if seen else pane.name
         spans.append(Span(f"{'▌' if focus else '─' if seen else ' '}", role, None, Focused(name)))
-        spans.append(Span(f"{pane.digit} " if pane.digit.isdigit() else "", Role.KEY if seen else Role.DIM))
+        spans.append(Span(f"{pane.digit}:" if pane.digit.isdigit() else "", Role.KEY if seen else Role.DIM))
         spans.append(Span(f"{words} ", role, None, Focused(name)))
     rest = room - sum(cells(span.text) for span in spans)
     return fit((*spans, Span("─" * max(0, rest), Role.BORDER)), room)
@@ -115,14 +115,21 @@ def bar(model: Model, record: Record) -> Line:
 
 
 def last(model: Model) -> Line:
-    """What was said, or is being done; else the keys that are live."""
+    """What was said, or is being done, and the way out; else the keys that are live."""
     if model.pending:
         return fit(line(Span(f" {' '.join(map(shown, model.pending))} …", Role.KEY)), model.width)
     if model.busy is not None:
         return fit(line(Span(f" {_busy(model)}", Role.WARNING), Span("  Ctrl-C stops", Role.KEY)), model.width)
     if model.note is not None:
-        return fit(line(Span(f" {model.note.text}", Role.ERROR if model.note.wrong else Role.STRONG)), model.width)
+        return _said(model, model.note)
     return fit(tuple(_hints(model)), model.width)
+
+
+def _said(model: Model, note: Note) -> Line:
+    ways = tuple(span for text in _ways_out(model) for span in _hint(text))
+    said = line(Span(f" {note.text}", Role.ERROR if note.wrong else Role.STRONG))
+    room = model.width - sum(cells(span.text) for span in ways) - 1
+    return (*fit(said, room), *fit(ways, model.width - room)) if cells(said[0].text) < room else fit(said, model.width)
 
 
 def _busy(model: Model) -> str:
@@ -139,7 +146,7 @@ def _share(model: Model, step: Step) -> str:
 def _hints(model: Model) -> Iterator[Span]:
     pane = PANES[model.over or model.focus]
     used = 0
-    must = ["Esc back", "? help"] if model.over else ["? help", "q quit"]
+    must = _ways_out(model)
     tail = sum(len(text) + 2 for text in must)
     keys = pane.keys if model.over else (*pane.keys, *KEYS)
     for text in [key.short for key in keys if key.short and key.short not in must]:
@@ -149,6 +156,10 @@ def _hints(model: Model) -> Iterator[Span]:
         yield from _hint(text)
     for text in must:
         yield from _hint(text)
+
+
+def _ways_out(model: Model) -> list[str]:
+    return ["Esc back", "? help"] if model.over else ["? help", "q quit"]
 
 
 def _hint(text: str) -> Iterator[Span]:

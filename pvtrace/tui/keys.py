@@ -138,7 +138,7 @@ DIGITS: Final = {
     "7": "memory",
     "8": "console",
     "9": "screen",
-    "0": "findings",
+    "0": "divergences",
 }
 """Panes by the key that goes to them."""
 

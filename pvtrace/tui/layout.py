@@ -67,7 +67,7 @@ def _small(height: int) -> Part:
     return Rows(
         (
             strip,
-            Slot(("events", "findings"), 5),
+            Slot(("events", "divergences"), 5),
             Columns(
                 (Slot(("disassembly", "console", "screen"), 11), Slot(("registers", "detail", "stack", "memory"), 10)),
                 5,
@@ -82,7 +82,7 @@ def _middle(height: int) -> Part:
             Slot(("time",), lines=8 if height >= 32 else 6),
             Columns(
                 (
-                    Rows((Slot(("events", "findings"), 10), Slot(("disassembly", "screen"), 9)), 13),
+                    Rows((Slot(("events", "divergences"), 10), Slot(("disassembly", "screen"), 9)), 13),
                     Rows(
                         (
                             Slot(("detail",), 14),
@@ -103,7 +103,7 @@ def _large(height: int) -> Part:
             Slot(("time",), lines=9 if height >= 40 else 7),
             Columns(
                 (
-                    Rows((Slot(("events",), 12), Slot(("detail", "findings"), 9)), 11),
+                    Rows((Slot(("events",), 12), Slot(("detail", "divergences"), 9)), 11),
                     Rows((Slot(("disassembly",), 11), Slot(("console", "screen"), 7)), 9),
                     Rows(
                         (

@@ -61,8 +61,9 @@ def close(model: Model) -> Outcome:
     return replace(model, note=None, code=None), (Refresh(),) if model.code is not None else NOTHING
 
 
-def scrolled(model: Model, lines: int) -> Outcome:
-    return replace(model, scroll=max(0, model.scroll + lines)), NOTHING
+def scrolled(model: Model, lines: int, most: int) -> Outcome:
+    """What covers the body begins so many lines further down; at `most` its end is seen."""
+    return replace(model, scroll=max(0, min(model.scroll + lines, most))), NOTHING
 
 
 def rows_of(model: Model, pane: str) -> int:

@@ -41,7 +41,7 @@ def go_to(model: Model, word: str) -> Outcome:
         return remembered(model), (SeekTime(float(time[1]) * UNITS[time[2]]),)
     if word in ("begin", "end"):
         return jump(model, recording.first if word == "begin" else recording.last)
-    return remembered(model), (SeekName(word),)
+    return remembered(model), (SeekName(word, anywhere=True),)
 
 
 def is_place(word: str) -> bool:

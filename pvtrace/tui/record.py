@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.step import Step
+from pvtrace.session import names
 from pvtrace.session.replay import Words
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import EVENT_COLUMNS, SourceLine, row_event
-from pvtrace.x86.elf import Symbol, SymbolTable
 
 Numbered = tuple[int, Event]
 """An event with its number."""
@@ -30,20 +30,13 @@ class Voice:
     screen: Callable[[bytes], list[str]]
 
 
-def names(trace: TraceReader) -> SymbolTable:
-    """All that the recording knows: of the guest, of what was named beside it, and of the ROMs."""
-    rows = [row for row in trace.symbols if row.size]
-    placed = tuple(Symbol(row.name, row.address, row.size, "func") for row in rows)
-    return SymbolTable(placed, tuple(row.address + row.size for row in rows))
-
-
 class Record:
     """Over one trace, for one thread."""
 
     def __init__(self, trace: TraceReader, voice: Voice) -> None:
         self.trace = trace
         self.voice = voice
-        self.symbols = names(trace)
+        self.symbols = names.stored(trace)
 
     @cached_property
     def has_sources(self) -> bool:

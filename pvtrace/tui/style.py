@@ -106,11 +106,11 @@ HUES: Final = {
     "ansibrightblue": "#61afef",
     "ansimagenta": "#c678dd",
     "ansicyan": "#56b6c2",
-    "ansibrightblack": "#7f848e",
+    "ansibrightblack": "#8f959f",
 }
 """The terminal's sixteen, as a picture has them."""
 
-PAPER, INK, FAINT = "#1e2127", "#c8ccd4", "#7f848e"
+PAPER, INK, FAINT = "#1e2127", "#c8ccd4", "#8f959f"
 
 
 def palette() -> Palette:

@@ -53,18 +53,32 @@ def svg(lines: Lines, size: Size, palette: Palette, title: str) -> str:
 
 def _row(row: Line, number: int, palette: Palette) -> str:
     top = MARGIN + number * CELL[1]
-    grounds, letters = [], []
+    grounds: list[tuple[int, int, str]] = []
+    letters = []
     for column, span in _runs(row):
         ink, ground = _colours(span, palette)
         left, width = MARGIN + column * CELL[0], cells(span.text) * CELL[0]
         if ground is not None:
-            grounds.append(f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{CELL[1]}" fill="{ground}"/>\n')
+            grounds.append((column, cells(span.text), ground))
         if span.text.strip():
             weight = ' font-weight="bold"' if palette.inks.get(span.role, Ink()).bold else ""
             colour = "" if ink == palette.ink else f' fill="{ink}"'
             place = f'x="{left:.1f}" y="{top + BASELINE}" textLength="{width:.1f}"'
             letters.append(f"<text {place}{colour}{weight}>{escape(span.text, quote=False)}</text>\n")
-    return "".join(grounds + letters)
+    return "".join([*_grounds(grounds, top), *letters])
+
+
+def _grounds(given: Iterable[tuple[int, int, str]], top: int) -> Iterator[str]:
+    """Neighbours of one colour as one: a seam would be seen. Each with its column and width in cells."""
+    merged: list[tuple[int, int, str]] = []
+    for column, wide, colour in given:
+        if merged and merged[-1][2] == colour and merged[-1][0] + merged[-1][1] == column:
+            merged[-1] = (merged[-1][0], merged[-1][1] + wide, colour)
+        else:
+            merged.append((column, wide, colour))
+    for column, wide, colour in merged:
+        left, width = MARGIN + column * CELL[0], wide * CELL[0]
+        yield f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{CELL[1]}" fill="{colour}"/>\n'
 
 
 def _runs(row: Iterable[Span]) -> Iterator[tuple[int, Span]]:

@@ -77,11 +77,19 @@ def update(model: Model, message: Message) -> Outcome:
             return panels.cover(replace(model, answer=answer, note=note), "answer"), NOTHING
         case FoundEvent(step, event):
             if step is None:
-                return said(model, f"{model.pattern.text if model.pattern else ''!r} is not found that way", True)
+                return said(
+                    model,
+                    f"{model.pattern.text if model.pattern else ''!r} is not found that way; n looks on, N back",
+                    True,
+                )
             return moves.stand(model, step, event)
         case FoundCode(address):
             if address is None:
-                return said(model, f"{model.pattern.text if model.pattern else ''!r} is not found that way", True)
+                return said(
+                    model,
+                    f"{model.pattern.text if model.pattern else ''!r} is not found that way; n looks on, N back",
+                    True,
+                )
             return replace(model, code=address), (Refresh(),)
         case Wrote(writer):
             others = tuple(item for item in model.memory.writers if item.address != writer.address)

@@ -229,6 +229,7 @@ def _entered(view: View, instruction: Instruction, code: Segment, eip: int, size
 
 def _through_gate(view: View, instruction: Instruction, selector: int, low: int, high: int) -> Effects:
     gate = _gate(view, selector, low, high)
+    offset = low & 0xFFFF | high & 0xFFFF0000  # of a 16-bit gate as well on this CPU; the manual has 16 bits
     if descriptors.is_null(gate.selector):
         raise SegmentFault(GP, 0)
     error = gate.selector & 0xFFFC
@@ -241,7 +242,7 @@ def _through_gate(view: View, instruction: Instruction, selector: int, low: int,
     size = 4 if gate.wide else 2
     code = descriptors.segment_from_descriptor(error | dpl, code_low, code_high)
     if descriptors.is_conforming(code_high) or dpl == view.cpl:
-        return _entered(view, instruction, code, gate.offset, size)
+        return _entered(view, instruction, code, offset, size)
     inner, pointer = _inner_stack(view, dpl)
     old = view.segment(Seg.SS)
     count = high & _PARAMETERS
@@ -254,7 +255,7 @@ def _through_gate(view: View, instruction: Instruction, selector: int, low: int,
         SetSegment(Seg.SS, inner),
         SetSegment(Seg.CS, code),
         _set_sp(view, inner, pointer),
-        SetEip(gate.offset),
+        SetEip(offset),
     )
 
 

@@ -33,6 +33,9 @@ NO_HOLE: Final = 1 << 32
 KERNEL_RING: Final = 1
 """The privilege level of a paravirtual guest's kernel."""
 
+USER_RING: Final = 3
+"""The privilege level of user code, on every machine."""
+
 
 class SystemType(IntEnum):
     """Type field of descriptors with S = 0 (SDM volume 3, table 3-2)."""

@@ -9,7 +9,7 @@ from tests.differences.guests import assemble
 
 SLOTS: Final = 24
 SLOT: Final = 64
-"""Bytes of a slot: what POPAD takes, then code, filled up with INT 30h, which ends it in the kernel and in user code."""
+"""Bytes of a slot: what POPAD takes, EFLAGS of user code, then code, filled up with INT 30h, which ends it."""
 
 _REGISTERS: Final = 32
 _FLAGS: Final = 4
@@ -74,25 +74,28 @@ _WORDS: Final = (*_SELECTORS, *_MORE_SELECTORS, *_ADDRESSES, *_WILD, *_NUMBERS)
 
 _IMAGES: Final = (2, 0x202, 0x3002, 0x3202, 0x102, 0x302, 0x4002, 0x20202, 0x40202, 0x8D7, 0x200AD7)
 _PREFIXES: Final = (b"", b"", b"", b"", b"\x66", b"\x67", b"\xf3", b"\xf2", b"\x2e", b"\x36", b"\x65", b"\xf0")
-_SIMPLE: Final = tuple(
-    bytes.fromhex(code)
-    for code in (
-        "06 0e 16 1e 07 17 1f 0fa0 0fa1 0fa8 0fa9 9c 9d cf cb cc ce f4 fa fb 0f06 0f08 0f09 0f30 0f31 0f32 0f33 0f34 "
-        "0f35 0fa2 0faa ec ed ee ef 6c 6d 6e 6f a4 a5 ab ad 60 61 50 58 c9 c3"
-    ).split()
+_ALONE: Final = """
+    06 0e 16 1e 07 17 1f 0fa0 0fa1 0fa8 0fa9 9c 9d cf cb cc ce f4 fa fb 0f06 0f08 0f09 0f30 0f31 0f32 0f33 0f34 0f35
+    0fa2 0faa ec ed ee ef 6c 6d 6e 6f a4 a5 ab ad 60 61 50 58 c9 c3
+"""
+_WITH_MODRM: Final = """
+    0f00 0f01 0f02 0f03 0f20 0f21 0f22 0f23 0fb2 0fb4 0fb5 63 62 8c 8c 8e 8e c4 c5 ff 8b 89 c7 0fc7
+"""
+"""Opcodes: privileged and sensitive ones, loads of segment registers, and some that reach for memory."""
+
+_CALLS: Final = tuple(
+    number for number, info in sorted(calls(Generation.V13).items()) if not info.name.startswith(("INS", "OUTS"))
 )
-_WITH_MODRM: Final = tuple(
-    bytes.fromhex(code)
-    for code in "0f00 0f01 0f02 0f03 0f20 0f21 0f22 0f23 0fb2 0fb4 0fb5 63 62 8c 8c 8e 8e c4 c5 ff 8b 89 c7 0fc7".split()
-)
+"""Those of string I/O take as long as a random count is large."""
 
 
-def image(seed: int) -> bytes:
-    """A Multiboot kernel for seed; the same each time."""
+def image(seed: int, first: bytes = b"") -> bytes:
+    """A Multiboot kernel for a seed; the same each time. `first`: what it begins with, in the kernel and as a user."""
     chance = Random(seed)
     guest = _template()
     at = guest.index(_MARK) + len(_MARK)
-    slots = b"".join(_slot(chance) for _ in range(SLOTS))
+    begins = [_slot(chance, first) for _ in range(2 if first else 0)]
+    slots = b"".join([*begins, *(_slot(chance) for _ in range(SLOTS - len(begins)))])
     return guest[:at] + slots + guest[at + len(slots) :]
 
 
@@ -101,12 +104,11 @@ def _template() -> bytes:
     return assemble(_SOURCE, ("PAGING",))
 
 
-def _slot(chance: Random) -> bytes:
+def _slot(chance: Random, code: bytes = b"") -> bytes:
     registers = b"".join(_word(chance).to_bytes(4, "little") for _ in range(8))
     flags = chance.choice(_IMAGES).to_bytes(4, "little")
-    code = b""
-    for _ in range(4):
-        code = (code + _piece(chance))[:_CODE]
+    if not code:
+        code = b"".join(_piece(chance) for _ in range(4))[:_CODE]
     return registers + flags + code + (_END * _CODE)[: _CODE - len(code)]
 
 
@@ -119,9 +121,9 @@ def _piece(chance: Random) -> bytes:
         case 0:
             return chance.randbytes(chance.randrange(1, 8))
         case 1 | 2:
-            return chance.choice(_PREFIXES) + chance.choice(_SIMPLE)
+            return chance.choice(_PREFIXES) + _opcode(chance, _ALONE)
         case 3 | 4:
-            code = chance.choice(_PREFIXES) + chance.choice(_WITH_MODRM) + _operand(chance)
+            code = chance.choice(_PREFIXES) + _opcode(chance, _WITH_MODRM) + _operand(chance)
             return code + chance.randbytes(4) if b"\xc7" in code[:3] else code
         case 5:
             return b"\x68" + _word(chance).to_bytes(4, "little")
@@ -129,6 +131,10 @@ def _piece(chance: Random) -> bytes:
             return _far(chance)
         case _:
             return _call(chance)
+
+
+def _opcode(chance: Random, opcodes: str) -> bytes:
+    return bytes.fromhex(chance.choice(opcodes.split()))
 
 
 def _operand(chance: Random) -> bytes:
@@ -153,5 +159,5 @@ def _far(chance: Random) -> bytes:
 
 def _call(chance: Random) -> bytes:
     """A VMI call by way of a register: MOV EBP, entry; CALL EBP."""
-    entry = 0xC8000 + 32 * chance.choice(sorted(calls(Generation.V13)))
+    entry = 0xC8000 + 32 * chance.choice(_CALLS)
     return b"\xbd" + entry.to_bytes(4, "little") + b"\xff\xd5"

@@ -556,6 +556,16 @@ ADDRESSES: Final = (
     ),
     Row(
         "linear-top",
+        "a store across two pages, of which the first is mapped",
+        top("site:\n    mov [0xFFFFEFFE], eax"),
+        top("site:\n    mov [0xFBFFEFFE], eax"),
+        "exception",
+        "#PF(0x2)",
+        "#GP(0x0)",
+        shows=lambda reports: f"#PF({reports[2]:#x})" if reports[1] == 14 else "another",
+    ),
+    Row(
+        "linear-top",
         "a string move",
         top("    mov esi, 0xFFFFE000\n    mov edi, MEMORY\nsite:\n    movsd"),
         top("    mov esi, 0x00138000\n    mov edi, MEMORY + 8\nsite:\n    movsd"),

@@ -68,6 +68,23 @@ def test_an_image_that_is_written_twice_differs_once() -> None:
     assert found.times == 1
 
 
+def test_a_call_whose_arguments_end_where_the_stack_does() -> None:
+    """What lies above them is not read."""
+    source = """
+start:
+    mov dword [TABLE + (MEMORY >> 10) + 4], 0
+    mov esp, MEMORY + 0x1000
+    push dword 0x00CF9300
+    mov ecx, 0xFFFF
+    mov edx, FREE / 8
+    mov eax, gdt
+    SITE V_WRITEGDT, nop
+    FINISH
+"""
+    (found,) = judged(guest(source, "PAGING")).of("descriptor-image")
+    assert found.native == 0x00CF9300_0000FFFF
+
+
 def test_iret_to_user_mode_is_judged_at_each_return() -> None:
     source = """
 start:

@@ -11,7 +11,7 @@ from pvtrace.model.stops import Why
 from tests.differences.guests import Case, run
 from tests.differences.sensitive import to_user
 from tests.divergence.call_rows import Row, guest
-from tests.divergence.instruction_rows import ROWS
+from tests.divergence.instruction_rows import ROWS, top
 from tests.divergence.judging import judged
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=[f"{row.rule}: {row.name}" for row in ROWS])
@@ -133,3 +133,17 @@ def test_the_finding_names_the_image_that_was_popped() -> None:
     assert "image 0x3046" in found.text
     (found,) = judged(guest(to_user(CLEARED, 3))).of("user-iopl")  # PUSHF shows IOPL 0, natively 3
     assert "image 0x2" in found.text
+
+
+def test_what_the_segment_forbids_is_no_matter_of_the_hypervisor() -> None:
+    """Natively a store through CS is #GP(0), too."""
+    assert judged(top("site:\n    mov [0xFFFFE000], eax")).of("linear-top")
+    assert not judged(top("site:\n    mov [cs:0xFFFFE000], eax")).of("linear-top")
+
+
+def test_a_selector_that_cannot_be_read_is_one_finding() -> None:
+    """It is about where the selector lies: the load itself has not come to it."""
+    done = judged(top("site:\n    mov ds, [0xFFFFE000]"))
+    (found,) = done.of("linear-top")
+    assert found.native == "passes"
+    assert not done.of("load-data-segment")

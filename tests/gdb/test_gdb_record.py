@@ -44,7 +44,8 @@ def start(tmp_path: Path, require_tool: Callable[[str], Path]) -> Iterator[Start
 
 
 def test_it_stands_at_the_first_instruction(start: Start) -> None:
-    said = start("irqs").script("x/i $pc", "print $step", "reverse-stepi")
+    said = start("irqs").script("x/i $pc", "print $step", "reverse-stepi", "monitor info")
+    assert "; it is being recorded\n" in said
     assert "<_start>" in said
     assert NO_MORE in said
 
@@ -58,6 +59,7 @@ def test_live_back_and_live_again(start: Start, recorded: Callable[[str], Path])
     assert before < one_again == one == one_more < two == two_more < three
     ended = served.script("delete", "continue", "print $step", "reverse-stepi 100", "kill")
     assert NO_MORE in ended
+    assert "the guest has ended: " in ended
     assert served.server.wait(TIMEOUT) == 0
     assert replay(served.recording).complete
     with TraceReader(served.recording) as here, TraceReader(recorded("irqs")) as wanted:

@@ -1,8 +1,10 @@
 """Scripted sessions with the real gdb: attach, go forwards and backwards, look, leave, and come again."""
 
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -233,12 +235,14 @@ def receive(client: socket.socket) -> bytes:
 def test_monitor_commands(serve: Serve) -> None:
     served = serve("userland")
     said = served.script(
-        "monitor help", "monitor when", "monitor info", "monitor vmi", "monitor nonsense", "monitor goto nowhere"
+        *("monitor help", "monitor when", "monitor info", "monitor vmi", "monitor nonsense", "monitor goto nowhere"),
+        f"monitor goto {'9' * 5000}",
     )
     for word in ("lastwrite ADDRESS", "step 4,", "verified up to step", "native: VMI_Init was not called"):
         assert word in said
     assert "there is no command 'nonsense'" in said
     assert "'nowhere' is no step" in said
+    assert "9' is no step" in said
     kept = served.script("monitor goto 70000", "monitor bookmark here a note", "monitor bookmark")
     assert re.search(r"70,000 +here +a note", kept)
     assert "step 70,000" in served.script("monitor goto begin", "monitor goto here")
@@ -305,8 +309,33 @@ def test_interrupting_the_server_ends_it(serve: Serve) -> None:
     assert served.server.wait(TIMEOUT) == 130
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:99999", "nosuchhost.invalid:1"])
-def test_an_address_that_cannot_be(address: str, recorded: Callable[[str], Path]) -> None:
+def test_gdb_is_told_why_there_is_no_more(serve: Serve) -> None:
+    said = serve("userland").script("continue", "continue")
+    assert said.count("the guest has ended: the guest shut down (VMI Shutdown)") == 2
+
+
+def test_a_recording_that_is_damaged_in_the_middle(
+    served: Callable[[Path], Served], recorded: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """gdb is told, and is still served."""
+    damaged = tmp_path / "damaged.pvt"
+    shutil.copyfile(recorded("userland"), damaged)
+    with sqlite3.connect(damaged) as connection:
+        connection.execute("DELETE FROM event WHERE seq BETWEEN 600 AND 700")
+    said = served(damaged).script("continue", "monitor when", "kill")
+    assert "is damaged" in said
+    assert re.search(r"^step \d+, ", said.partition("is damaged")[2], re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1:99999", "ports go from 0 to 65535;"),
+        ("nosuchhost.invalid:1", "this host's address is not known;"),
+        ("192.0.2.1:1", "Cannot assign requested address;"),
+    ],
+)
+def test_an_address_that_cannot_be(address: str, why: str, recorded: Callable[[str], Path]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pvtrace", "replay", str(recorded("hello")), "--gdb", address],
         capture_output=True,
@@ -315,4 +344,4 @@ def test_an_address_that_cannot_be(address: str, recorded: Callable[[str], Path]
         check=False,
     )
     assert done.returncode == 2
-    assert "cannot listen at" in done.stderr
+    assert f"cannot listen at {address}: {why} --gdb PORT chooses another port\n" in done.stderr

@@ -68,6 +68,17 @@ def test_each_is_told_when_the_other_moved(recorded: Record) -> None:
         await_(lambda: moves[-1] == 6001)
 
 
+def test_whoever_comes_later_is_not_told_of_moves_before(recorded: Record) -> None:
+    with shared(recorded("irqs")) as (both, walk, port, moves):
+        with both.turn():
+            walk.timeline.seek(5000)
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as gdb:
+            assert ask(gdb, b"QStartNoAckMode") == b"OK"
+            assert ask(gdb, b"?").startswith(b"T05")
+            assert ask(gdb, b"s").startswith(b"T05")
+            await_(lambda: moves == [5001])
+
+
 def test_the_real_gdb_beside_somebody_who_moves(recorded: Record, require_tool: Callable[[str], Path]) -> None:
     """Wherever the other one goes, a reverse-stepi is the opposite of a stepi, or a stop that says why not."""
     program = require_tool("gdb")
@@ -143,6 +154,7 @@ def test_whoever_waits_is_told_how_far_it_is(recorded: Record, monkeypatch: pyte
         while b"replaylog:end" not in data:
             data += gdb.recv(4096)
     told = [bytes.fromhex(packet.decode()).decode() for packet in re.findall(rb"\$O([0-9a-f]+)#", data)]
+    assert told.pop().startswith("the guest has ended: ")
     assert told
     assert all(re.fullmatch(r"at step [\d,]+; verified up to step [\d,]+\n", text) for text in told)
     assert walk.timeline.verified == walk.timeline.last

@@ -1,7 +1,9 @@
 """The socket and the real gdb, against a small machine that keeps its own history."""
 
+import contextlib
 import re
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -113,3 +115,13 @@ def test_the_real_gdb(require_tool: Callable[[str], Path]) -> None:
 def test_a_port_in_use_is_an_error() -> None:
     with serving(Toy()) as port, pytest.raises(OSError, match="in use"):
         Server(port=port)
+
+
+def test_a_client_that_reads_nothing_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbstub.server._UNREAD", struct.pack("ll", 0, 200_000))
+    with serving(Toy()) as port, socket.create_connection(("127.0.0.1", port), timeout=0.5) as deaf:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            for _ in range(20_000):
+                deaf.sendall(encode(b"m1000,1000"))
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as client:
+            exchange(client, encode(b"?"), b"+$T05")

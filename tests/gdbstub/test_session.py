@@ -12,7 +12,7 @@ from gdbstub import commands
 from gdbstub.actions import Detach, Kill, Send, Work
 from gdbstub.memory import crc
 from gdbstub.packet import LONGEST, encode
-from gdbstub.session import Session
+from gdbstub.session import MOST_WAITING, Session
 from gdbstub.stops import Halted, Signalled
 from tests.gdbstub.talk import ask, payloads, settle
 from tests.gdbstub.toy import AGAIN, BASE, DESCRIPTION, PROGRAM, STORE, Plain, Toy
@@ -364,3 +364,13 @@ def test_work_may_fail(session: Session) -> None:
     sent, _ = settle(session, [work])
     assert payloads(sent) == [b"E0e"]
     assert session.done(Halted(Signalled())) != []
+
+
+def test_what_floods_in_while_the_target_runs_is_not_kept_without_end() -> None:
+    session = Session(Toy())
+    (_, work) = session.receive(encode(b"c"))
+    assert isinstance(work, Work)
+    for _ in range(5 * MOST_WAITING):
+        assert not session.receive(encode(b"?"))
+    sent, _ = settle(session, session.done(Halted(Signalled())))
+    assert len(payloads(sent)) <= MOST_WAITING + 1

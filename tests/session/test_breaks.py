@@ -4,7 +4,6 @@ from pvtrace.model.errors import UsageError
 from pvtrace.model.events import Event, Kind
 from pvtrace.model.step import Step
 from pvtrace.session.breaks import Breaks, Watch, parse
-from pvtrace.session.record import SLICE, next_slice
 from pvtrace.x86.elf import Symbol, SymbolTable
 from rom.abi import call_numbers
 
@@ -44,11 +43,3 @@ def test_it_pauses_when_they_come() -> None:
         "--break-on call",
         "--break-on console: 'ok'",
     ]
-
-
-def test_slices_are_as_long_as_a_person_can_wait() -> None:
-    fewest, most = SLICE
-    assert next_slice(1_000_000, 0.05) == 1_000_000
-    assert next_slice(10, 1.0) == fewest
-    assert next_slice(1000, 0.0) == most
-    assert next_slice(2_000_000, 0.001) == most

@@ -135,7 +135,7 @@ def test_the_mouse_chooses_and_turns(recording: Recording) -> None:
         event = app.model.here.event or 0
         wheel = f"\x1b[<65;20;{rows[0] + 1}M"
         await typist.type(wheel, lambda: app.model.here.event == event + 3)
-        column = next(index for index, line in enumerate(app.lines()) if "5 registers" in "".join(s.text for s in line))
+        column = next(index for index, line in enumerate(app.lines()) if "5:registers" in "".join(s.text for s in line))
         await typist.type(f"\x1b[<0;100;{column + 1}M\x1b[<0;100;{column + 1}m", lambda: app.model.focus == "registers")
 
     play(recording("hello"), script)

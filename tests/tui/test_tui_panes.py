@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvtrace.model.events import Event, Kind
+from pvtrace.model.findings import Standing
 from pvtrace.model.step import Step
 from pvtrace.tui import frame
 from pvtrace.tui.decoded import decoded, error_words
 from pvtrace.tui.lines import Size, block, cells, text, width
-from pvtrace.tui.messages import Entered, GoTo
+from pvtrace.tui.messages import Entered, GoTo, OpenFinding, Said
 from pvtrace.tui.panes import screen
 from pvtrace.tui.panes.detail import flags
 from pvtrace.tui.panes.table import PANES
@@ -21,6 +22,8 @@ from tests.tui.conftest import Golden
 from tests.tui.models import Desk, desk
 
 Recording = Callable[[str], Path]
+
+BEFORE = "the last event before it:"
 
 PLACES = {
     "a call": ("userland", 61_697),
@@ -94,6 +97,63 @@ def test_what_is_looked_at_elsewhere_is_there_too(recording: Recording) -> None:
         assert at.model.code == 0x1021BB
         at.send(Entered(":", "code f0000000"))
         assert "there is no memory" in pane(at, "disassembly", Size(80, 10))
+
+
+def test_what_is_found_at_no_event_is_told_where_one_stands(recording: Recording) -> None:
+    with desk(recording("userland"), judge=True) as at:
+        number = next(n for n in at.model.telling if at.model.findings[n].event is None)
+        found = at.model.findings[number]
+        at.send(OpenFinding(number))
+        assert f"here  ◆ {found.text}" in pane(at, "events", Size(90, 16))
+        told = pane(at, "detail", Size(90, 16)).splitlines()
+        assert told[:3] == [f"{line:<90}" for line in (f"step {found.step:,}  no event", f"◆ {found.text}", BEFORE)]
+        at.press("s")
+        assert found.text not in pane(at, "events", Size(90, 16)) + pane(at, "detail", Size(90, 16))
+        at.press("j")
+        assert BEFORE not in pane(at, "detail", Size(90, 16))
+
+
+@pytest.mark.parametrize("width_", [80, 120, 200])
+@pytest.mark.parametrize("step", [6, 61_685, 79_639, 150_000, 160_000, 165_241])
+def test_the_ruler_always_says_where_one_is(recording: Recording, width_: int, step: int) -> None:
+    with desk(recording("userland"), step) as at:
+        ruler, *lanes = map(text, PANES["time"].lines(at.model, at.record, Size(width_, 8)))
+        assert f"▼ {step:,}" in ruler or f"{step:,} ▼" in ruler
+        assert {len(ruler), *map(len, lanes)} == {width_}
+        assert {word.strip() for word in ruler.split(" ")} <= {"", "▼", f"{step:,}", "4", "165,241"}
+
+
+def test_a_lane_shows_the_gravest_finding_of_each_column(recording: Recording) -> None:
+    order = (Standing.PROVEN, Standing.HAZARD)
+    with desk(recording("userland"), judge=True) as at:
+        for size in (Size(80, 8), Size(120, 8), Size(200, 8)):
+            shown = PANES["time"].read(at.model, at.record, size)
+            for column, mark in enumerate(shown.found):
+                there = [
+                    item.standing
+                    for item in at.model.findings
+                    if shown.seen.column(item.step, len(shown.found)) == column and item.standing in order
+                ]
+                assert (mark is None) == (not there)
+                assert mark is None or mark.proven == (Standing.PROVEN in there)
+                assert mark is None or at.model.findings[mark.number].standing is min(there, key=order.index)
+
+
+def test_an_image_of_eflags_says_what_differs_in_it(recording: Recording) -> None:
+    with desk(recording("userland"), judge=True) as at:
+        at.send(OpenFinding(next(n for n, item in enumerate(at.model.findings) if item.rule == "pushf")))
+        at.press("D")
+        split = pane(at, "divergence", Size(80, 20))
+        assert "pushed image              IF=1 IOPL=3 00003" in split
+        assert "│ IF=1 IOPL=0 00000" in split
+
+
+def test_what_is_said_leaves_the_way_out_to_be_seen(recording: Recording) -> None:
+    with desk(recording("hello")) as at:
+        at.send(Said("something"))
+        assert text(frame.last(at.model)).rstrip() == f" something{'? help q quit':>110}".rstrip()
+        at.send(Said("x" * 115))
+        assert text(frame.last(at.model)).strip() == "x" * 115
 
 
 @settings(max_examples=40, deadline=None)

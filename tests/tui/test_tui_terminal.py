@@ -63,7 +63,7 @@ def test_the_ignored_popf_is_found_read_crossed_and_followed(
     shows(terminal, golden, f"split-{width}x{height}.txt")
 
     terminal.press("Enter")
-    terminal.wait_for("2 events")
+    terminal.wait_for("2:events")
     before = at(terminal, "79,639")
     assert "try_popf+0x9" in before.splitlines()[0]
     terminal.press("S")
@@ -80,7 +80,7 @@ def test_the_ignored_popf_is_found_read_crossed_and_followed(
     terminal.press("l")
     terminal.wait_for("follows from")
     terminal.press("q")
-    terminal.wait_for("2 events")
+    terminal.wait_for("2:events")
 
     terminal.press("g")
     at(terminal, "6")

@@ -122,7 +122,7 @@ def test_a_machine_that_cannot_be_built_leaves_the_events_to_be_read(opened: Ope
     terminal = opened("userland", 80, 24)
     terminal.wait_for("is damaged", "console_init")
     terminal.press("j")
-    terminal.wait_for("2 events 2 of 1,582")
+    terminal.wait_for("2:events 2 of 1,582")
     terminal.press("q")
     terminal.wait_for("left with 0")
 

@@ -181,6 +181,41 @@ def test_goto_a_symbol_runs_to_its_next_entry(recording: Recording) -> None:
         assert at.send(Entered(":", "goto nowhere")).note is not None
 
 
+def test_goto_a_symbol_that_is_past_goes_back(recording: Recording) -> None:
+    with desk(recording("userland"), 100_000) as at:
+        here = at.send(Entered(":", "goto try_popf")).here.step
+        assert at.model.picture is not None
+        assert at.record.place(at.model.picture.eip) == "try_popf"
+        assert at.model.note is not None
+        assert "not reached again" in at.model.note.text
+        assert 79_000 < here < 80_000
+        assert at.send(Entered(":", "goto vmi_start")).here.step < here
+        last = at.model.recording.last
+        assert at.send(Entered(":", "run vmi_start")).here.step == last
+
+
+def test_goto_a_symbol_that_is_never_reached_stays(recording: Recording) -> None:
+    with desk(recording("userland"), POPF) as at:
+        reached = {at.record.place(event.pc).partition("+")[0] for event in at.record.trace.events()}
+        never = next(s.name for s in at.record.symbols.symbols if s.name == "user_stack" and s.name not in reached)
+        model = at.send(Entered(":", f"goto {never}"))
+        assert model.here.step == POPF
+        assert model.note is not None
+        assert model.note.text == f"{never} is never reached"
+
+
+def test_what_is_longer_than_the_screen_is_scrolled_to_its_end_and_no_further(recording: Recording) -> None:
+    with desk(recording("hello")) as at:
+        assert at.press("?").over == "help"
+        at.press("G")
+        end, seen = at.model.scroll, frame.screen(at.model, at.record)
+        assert end > 0
+        assert at.press("space", "j").scroll == end
+        assert at.press("k").scroll == end - 1
+        assert frame.screen(at.model, at.record) != seen
+        assert at.press("g").scroll == 0
+
+
 def test_marks_bookmarks_and_the_jump_list(recording: Recording) -> None:
     with desk(recording("userland"), POPF) as at:
         at.press("m", "a")

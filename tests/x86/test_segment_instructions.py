@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pvtrace.engine.unicorn_cpu import UnicornCpu
 from pvtrace.machine.apply import apply
 from pvtrace.machine.machine import Machine, Settings
-from pvtrace.model.exits import Arrived, Exit, Fault, Sensitive
+from pvtrace.model.exits import Arrived, Exit, Fault, Seen, Sensitive
 from pvtrace.model.registers import Registers, Seg, Segment, TableRegister
 from pvtrace.model.step import Step
 from pvtrace.tape.scripted import ScriptedTape
@@ -226,7 +226,7 @@ def on_the_cpu(machine: Machine) -> Fault | None:
     """Run one instruction, which may be intercepted first."""
     cpu = machine.cpu
     found: Exit | None = cpu.run(Step(cpu.steps + 1))
-    if isinstance(found, Sensitive):
+    if isinstance(found, Sensitive | Seen):
         found = cpu.run_native()
     assert found is None or isinstance(found, Arrived | Fault), found
     if not isinstance(found, Fault):

@@ -6,11 +6,12 @@ from textwrap import wrap
 from typing import Final
 
 from pvtrace.model.events import KINDS, Event
-from pvtrace.model.findings import Finding
+from pvtrace.model.step import Step
 from pvtrace.tui.decoded import Decoded, Field, Image, decoded
 from pvtrace.tui.lines import Line, Lines, Size, Span, line, linked
 from pvtrace.tui.messages import GoTo, OpenFinding
 from pvtrace.tui.model import Model
+from pvtrace.tui.panes.events import Found, belonging, silent
 from pvtrace.tui.panes.pane import Pane
 from pvtrace.tui.record import Record
 from pvtrace.tui.roles import STANDING, Role, family
@@ -32,8 +33,11 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`findings`: those that belong to the event, with their indices."""
+    """`findings`: those that belong to the event, with their indices. `between`: where one is, if that is behind the
+    event; `silent`: what was found there."""
 
+    between: Step | None
+    silent: tuple[Found, ...]
     number: int
     event: Event
     words: str
@@ -41,7 +45,7 @@ class Slice:
     source: str
     parts: Decoded
     others: tuple[Linked, ...]
-    findings: tuple[tuple[int, Finding], ...]
+    findings: tuple[Found, ...]
 
 
 def read(model: Model, record: Record, size: Size) -> Slice | None:
@@ -51,12 +55,10 @@ def read(model: Model, record: Record, size: Size) -> Slice | None:
     if number is None or event is None:
         return None
     line_ = record.source(event.pc) if record.has_sources else None
-    findings = tuple(
-        (index, model.findings[index])
-        for index in model.telling
-        if model.findings[index].step == event.step and model.findings[index].event in (number, None)
-    )
+    between = None if event.step == model.here.step else model.here.step
     return Slice(
+        between,
+        () if between is None else tuple(silent(model)),
         number,
         event,
         record.words(event),
@@ -64,7 +66,7 @@ def read(model: Model, record: Record, size: Size) -> Slice | None:
         "" if line_ is None else f"{line_.file}:{line_.line}",
         decoded(event),
         tuple(_others(number, event, record)),
-        findings,
+        tuple(belonging(model, number, event)),
     )
 
 
@@ -84,6 +86,7 @@ def draw(shown: Slice | None, size: Size) -> Lines:
     head = f"#{shown.number:,} {KINDS[event.kind].name.replace('_', ' ')}"
     source = f"  {shown.source}" if shown.source else ""
     return [
+        *_between(shown, size.width),
         line(
             Span(head, Role.STRONG),
             Span(f"  step {event.step:,}", Role.STEP),
@@ -92,7 +95,7 @@ def draw(shown: Slice | None, size: Size) -> Lines:
             Span(source, Role.SOURCE),
         ),
         *(line(Span(part, role)) for part in wrap(shown.words, max(8, size.width))),
-        *_findings(shown, size.width),
+        *_findings(shown.findings, size.width),
         *flags(shown.parts.images, size.width),
         *_fields(shown.parts.fields),
         *_links(shown.others),
@@ -100,8 +103,17 @@ def draw(shown: Slice | None, size: Size) -> Lines:
     ]
 
 
-def _findings(shown: Slice, width: int) -> Iterator[Line]:
-    for index, finding in shown.findings:
+def _between(shown: Slice, width: int) -> Iterator[Line]:
+    """Where one stands behind the event."""
+    if shown.between is None:
+        return
+    yield line(Span(f"step {shown.between:,}", Role.STEP), Span("  no event", Role.DIM))
+    yield from _findings(shown.silent, width)
+    yield line(Span("the last event before it:", Role.DIM))
+
+
+def _findings(findings: Sequence[Found], width: int) -> Iterator[Line]:
+    for index, finding in findings:
         glyph, _, role = STANDING[finding.standing]
         for part in wrap(f"{glyph} {finding.text}", max(8, width)):
             yield linked(line(Span(part, role)), OpenFinding(index))

@@ -22,8 +22,14 @@ from pvtrace.x86.disasm import text as disassembled
 FOLLOWERS: Final = 5
 """How many of what followed are listed."""
 
+LEAST: Final = 3
+"""Lines of the explanation that are seen, whatever the size."""
+
 NAMES: Final = 15
 """Cells for the name of a state."""
+
+IMAGE: Final = "image."
+"""What a finding about an image of EFLAGS in memory begins with."""
 
 MARK: Final = "◀ differs"
 KERNEL: Final = 1
@@ -87,7 +93,10 @@ def read(model: Model, record: Record, size: Size) -> Slice:
 def _fields(finding: Finding, record: Record) -> Iterator[Field]:
     """What differs, then what else there is to know of both machines at this moment."""
     name = finding.what.removeprefix("eflags.")
-    yield Field(name, _value(finding.before), _value(finding.native), _value(finding.paravirtual))
+    if name.startswith(IMAGE):
+        yield Field("pushed image", *map(_image, (finding.before, finding.native, finding.paravirtual)))
+    else:
+        yield Field(name, _value(finding.before), _value(finding.native), _value(finding.paravirtual))
     event = None if finding.event is None else record.event(finding.event)
     if event is None:
         return
@@ -105,6 +114,13 @@ def _fields(finding: Finding, record: Record) -> Iterator[Field]:
 
 def _letters(real: int, interrupts: int) -> str:
     return eflags.letters(eflags.replace(real, eflags.IF if interrupts else 0, eflags.IF))
+
+
+def _image(value: Shown) -> str:
+    """Of EFLAGS: what differs in it comes first."""
+    if not isinstance(value, int):
+        return _value(value)
+    return f"IF={int(bool(value & eflags.IF))} IOPL={eflags.iopl(value)} {value:08x}"
 
 
 def _value(value: Shown) -> str:
@@ -125,7 +141,7 @@ def draw(shown: Slice, size: Size) -> Lines:
     top = [*_head(shown, shown.finding, shown.rule), EMPTY, *_split(shown, size.width), EMPTY, *_reason(shown, size)]
     linked_ = list(_links(shown))
     page = list(_page(shown.page, size.width))
-    room = max(3, size.height - len(top))
+    room = max(LEAST, size.height - len(top))
     rest = [*linked_, *([EMPTY] if linked_ else []), *page]
     start = min(shown.scroll, max(0, len(rest) - room))
     return [*top, *rest[start : start + room]]
@@ -170,6 +186,7 @@ def _reason(shown: Slice, size: Size) -> Iterator[Line]:
         yield line(Span(f" {row}"))
     if shown.finding.setting:
         yield line(Span(f" Brought about by --latitude {shown.finding.setting}.", Role.DIM))
+    yield EMPTY
 
 
 def _links(shown: Slice) -> Iterator[Line]:
@@ -215,7 +232,14 @@ def _paragraph(text: str, width: int) -> Iterator[Line]:
 
 
 def _scroll(lines: int) -> Act:
-    return lambda model: panels.scrolled(model, lines)
+    """No further than the explanation goes, whatever stands above it."""
+
+    def act(model: Model) -> Outcome:
+        rule = None if model.finding is None else RULES.get(model.findings[model.finding].rule)
+        page = [] if rule is None else list(_page(rule.page, model.width))
+        return panels.scrolled(model, lines, len(page) + FOLLOWERS - LEAST)
+
+    return act
 
 
 def _neighbour(way: int) -> Act:

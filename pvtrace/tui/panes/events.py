@@ -1,12 +1,13 @@
 """The list of events around where one is. However many there are, only those that are seen are read."""
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Final
 
 from pvtrace.model.events import KINDS, Event, Kind
-from pvtrace.model.findings import Standing
+from pvtrace.model.findings import Finding, Standing
 from pvtrace.model.step import Step
 from pvtrace.tui.lines import Line, Lines, Size, Span, cut, line
 from pvtrace.tui.messages import GoTo
@@ -37,6 +38,9 @@ SIGNS: Final = (
 )
 """What the signs in front of an event mean."""
 
+Found = tuple[int, Finding]
+"""A finding with its index."""
+
 GRAVEST: Final = (Standing.PROVEN, Standing.HAZARD)
 
 WIDE: Final = 100
@@ -58,11 +62,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`above` of the rows are in front of where one is. `between`: one is at no event that is listed."""
+    """`above` of the rows are in front of where one is. `between`: one is at no event that is listed. `found`: what was
+    found there all the same."""
 
     rows: tuple[Row, ...]
     above: int
     between: bool
+    found: Finding | None
     now: Step
     digits: int
     focus: bool
@@ -82,7 +88,8 @@ def read(model: Model, record: Record, size: Size) -> Slice:
     pattern = model.pattern.text.lower() if model.pattern and model.pattern.where == "events" else ""
     made = tuple(_row(number, event, model, record, pattern, listed and number == cursor) for number, event in shown)
     digits = len(f"{model.recording.last:,}")
-    return Slice(made, above, not listed, here.step, digits, model.focus == "events")
+    found = next((item for _, item in silent(model)), None)
+    return Slice(made, above, not listed, found, here.step, digits, model.focus == "events")
 
 
 def _row(number: int, event: Event, model: Model, record: Record, pattern: str, cursor: bool) -> Row:
@@ -94,14 +101,24 @@ def _row(number: int, event: Event, model: Model, record: Record, pattern: str, 
 
 def standing(model: Model, number: int, event: Event) -> Standing | None:
     """Of the gravest finding that belongs to this event, if there is any that tells something."""
+    return min((item.standing for _, item in belonging(model, number, event)), key=GRAVEST.index, default=None)
+
+
+def belonging(model: Model, number: int, event: Event) -> Iterator[Found]:
+    """Findings that belong to an event, with their indices; none that makes no difference."""
+    return (found for found in _at(model, event.step) if found[1].event in (number, None))
+
+
+def silent(model: Model) -> Iterator[Found]:
+    """Findings where one is that no event shows."""
+    return (found for found in _at(model, model.here.step) if found[1].event is None)
+
+
+def _at(model: Model, step: Step) -> Iterator[Found]:
     findings = model.findings
-    at = bisect_left(findings, event.step, key=lambda item: item.step)
-    here = [
-        item.standing
-        for item in takewhile(lambda item: item.step == event.step, islice(findings, at, None))
-        if item.event in (number, None) and item.standing is not Standing.POTENTIAL
-    ]
-    return min(here, key=GRAVEST.index, default=None)
+    first = bisect_left(findings, step, key=lambda item: item.step)
+    there = takewhile(lambda number: findings[number].step == step, range(first, len(findings)))
+    return ((n, findings[n]) for n in there if findings[n].standing is not Standing.POTENTIAL)
 
 
 def draw(shown: Slice, size: Size) -> Lines:
@@ -124,7 +141,11 @@ def _header(digits: int, places: int, wide: bool) -> Line:
 
 def _now(shown: Slice) -> Line:
     ground = Role.CURSOR if shown.focus else Role.SHADE
-    return line(Span(f"▸{shown.now:>{shown.digits},}", Role.NOW, ground), Span(" here", Role.PLAIN, ground))
+    spans = [Span(f"▸{shown.now:>{shown.digits},}", Role.NOW, ground), Span(" here ", Role.PLAIN, ground)]
+    if shown.found is not None:
+        glyph, _, role = STANDING[shown.found.standing]
+        spans.append(Span(f" {glyph} {shown.found.text}", role, ground))
+    return tuple(spans)
 
 
 def _line(row: Row, shown: Slice, places: int, wide: bool) -> Line:

@@ -56,7 +56,7 @@ def read(model: Model, record: Record, size: Size) -> Slice:
         Row(number, model.findings[number], record.place(model.findings[number].pc), start + offset == at)
         for offset, number in enumerate(listed[start : start + rows])
     )
-    return Slice(shown, model.verdict, len(f"{model.recording.last:,}"), model.focus == "findings")
+    return Slice(shown, model.verdict, len(f"{model.recording.last:,}"), model.focus == "divergences")
 
 
 def draw(shown: Slice, size: Size) -> Lines:
@@ -99,7 +99,7 @@ def _by(count: int) -> Act:
 
 
 def _page(way: int) -> Act:
-    return lambda model: _by(way * max(1, panels.rows_of(model, "findings") - 2))(model)
+    return lambda model: _by(way * max(1, panels.rows_of(model, "divergences") - 2))(model)
 
 
 def _split(model: Model) -> Outcome:
@@ -131,4 +131,4 @@ def title(model: Model) -> str:
     return f"divergences {0 if at is None else at + 1:,} of {len(listed):,}"
 
 
-PANE: Final = Pane("findings", "0", title, read, draw, KEYS)
+PANE: Final = Pane("divergences", "0", title, read, draw, KEYS)

@@ -1,13 +1,14 @@
 """The help: every key and every command that there is, made from the tables themselves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Final
 
-from pvtrace.tui import panels
+from pvtrace.tui import layout, panels
 from pvtrace.tui.lines import EMPTY, Line, Lines, Size, Span, fit, line
 from pvtrace.tui.model import Model
+from pvtrace.tui.moves import Outcome
 from pvtrace.tui.panes.pane import Act, Key, Pane
 from pvtrace.tui.record import Record
 from pvtrace.tui.roles import Role
@@ -39,6 +40,9 @@ def _one(key: str) -> str:
     return {"*": "x"}.get(key, key if len(key) == 1 else key.capitalize())
 
 
+END: Final = 1_000_000
+"""Lines; nothing is longer."""
+
 COLUMN: Final = 64
 """Cells across that a column of the help needs."""
 
@@ -53,17 +57,17 @@ class Slice:
 
 def slice_of(
     keys: Sequence[tuple[str, Sequence[Key]]],
-    signs: Sequence[tuple[str, str]],
+    signs: Mapping[str, Sequence[tuple[str, str]]],
     commands: Sequence[tuple[str, str]],
     scroll: int,
 ) -> Slice:
-    """`keys`: under their heading; without one, each under its own group."""
+    """`keys`: under their heading; without one, each under its own group. `signs`: by their heading."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for heading, table in keys:
         for key in table:
             row = (" ".join(shown(name) for name in key.names), key.words)
             groups.setdefault(heading or key.group, []).append(row)
-    groups["Signs in the list of events"] = list(signs)
+    groups |= {heading: list(rows) for heading, rows in signs.items()}
     groups["Commands"] = [(f":{usage}", summary) for usage, summary in commands]
     return Slice(tuple((heading, tuple(rows)) for heading, rows in groups.items()), scroll)
 
@@ -99,18 +103,29 @@ def _group(heading: str, rows: Sequence[tuple[str, str]], wide: int) -> Iterator
     yield ()
 
 
-def _by(lines: int) -> Act:
-    return lambda model: panels.scrolled(model, lines)
+Length = Callable[[Model, Size], int]
+"""How many lines there are to read in a body of this size."""
 
 
-SCROLL: Final = (
-    Key(("down", "j"), "down", _by(1)),
-    Key(("up", "k"), "up", _by(-1)),
-    Key(("pagedown", "space"), "a page down", _by(20)),
-    Key(("pageup", "b"), "a page up", _by(-20)),
-    Key(("home", "g"), "to the top", _by(-100_000)),
-)
-"""Keys of what covers the body and is longer than it."""
+def scrolling(name: str, length: Length) -> tuple[Key, ...]:
+    """Keys of a pane that covers the body and is longer than it."""
+
+    def by(lines: int) -> Act:
+        def act(model: Model) -> Outcome:
+            box = layout.inner(model, name)
+            size = Size(model.width, model.height) if box is None else Size(box.width, box.height)
+            return panels.scrolled(model, lines, length(model, size) - size.height)
+
+        return act
+
+    return (
+        Key(("down", "j"), "down", by(1), "j/k scroll"),
+        Key(("up", "k"), "up", by(-1)),
+        Key(("pagedown", "space"), "a page down", by(20), "Space page"),
+        Key(("pageup", "b"), "a page up", by(-20)),
+        Key(("home", "g"), "to the top", by(-END)),
+        Key(("end", "G"), "to the end", by(END), "G end"),
+    )
 
 
 def title(model: Model) -> str:
@@ -119,11 +134,16 @@ def title(model: Model) -> str:
 
 
 def pane(
-    tables: Sequence[tuple[str, Sequence[Key]]], signs: Sequence[tuple[str, str]], commands: Sequence[tuple[str, str]]
+    tables: Sequence[tuple[str, Sequence[Key]]],
+    signs: Mapping[str, Sequence[tuple[str, str]]],
+    commands: Sequence[tuple[str, str]],
 ) -> Pane[Slice]:
     """The help over these tables."""
 
     def read(model: Model, _record: Record, _size: Size) -> Slice:
         return slice_of(tables, signs, commands, model.scroll)
 
-    return Pane("help", "?", title, read, draw, SCROLL)
+    def length(_model: Model, size: Size) -> int:
+        return len(list(_all(slice_of(tables, signs, commands, 0), size)))
+
+    return Pane("help", "?", title, read, draw, scrolling("help", length))

@@ -41,7 +41,7 @@ _PANES: Final[tuple[Pane[Any], ...]] = (
 
 _HELP: Final = help.pane(
     [("", KEYS), *((f"In {pane.name}", pane.keys) for pane in _PANES if pane.keys and pane is not text.PANE)],
-    events.SIGNS,
+    {"Signs in the list of events": events.SIGNS, "Signs in the time strip": time.SIGNS},
     typed.listed(),
 )
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from pvtrace.tui.lines import Lines, Size, line
 from pvtrace.tui.model import Model
-from pvtrace.tui.panes.help import SCROLL
+from pvtrace.tui.panes.help import scrolling
 from pvtrace.tui.panes.pane import Pane
 from pvtrace.tui.record import Record
 
@@ -29,4 +29,8 @@ def title(model: Model) -> str:
     return model.text[0]
 
 
-PANE: Final = Pane("text", "", title, read, draw, SCROLL)
+def _length(model: Model, _size: Size) -> int:
+    return len(model.text[1])
+
+
+PANE: Final = Pane("text", "", title, read, draw, scrolling("text", _length))

@@ -3,9 +3,10 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
-from pvtrace.model.findings import Standing
+from pvtrace.model.findings import Finding, Standing
 from pvtrace.model.step import Step
 from pvtrace.tui import moves, strip
 from pvtrace.tui.lanes import LANES, Lanes, lanes
@@ -29,6 +30,16 @@ DIFFERENT: Final = "◆"
 SURPRISING: Final = "◇"
 NOW: Final = "▼"
 QUIET: Final = "·"
+
+SIGNS: Final = (
+    (f"{BARS[1]} to {BARS[-1]}", "how many events, against the fullest column of the lane"),
+    (MET, "some events: there are too many in sight to count"),
+    (DIFFERENT, "native hardware would have done something else: proven"),
+    (SURPRISING, "a hazard: it surprises on native hardware just the same"),
+    ("?", "not judged yet"),
+    ("0 1 3", "the privilege level at the end of the column"),
+)
+"""What the signs in the lanes mean."""
 
 ROLES: Final = {"calls": Role.CALL, "faults": Role.FAULT, "interrupts": Role.INTERRUPT, "flags": Role.FLAG}
 _FEWEST: Final = 8
@@ -76,17 +87,22 @@ def columns(width: int) -> int:
 
 
 def _found(model: Model, seen: strip.Span, width: int) -> tuple[Marked | None, ...]:
+    """By a jump from column to column: there may be more findings than can be looked at for each key."""
     findings = model.findings
-    marks: list[Marked | None] = [None] * width
-    for number in range(bisect_left(findings, seen.since, key=lambda item: item.step), len(findings)):
-        column = seen.column(findings[number].step, width)
-        if column is None:
-            break
-        standing, mark = findings[number].standing, marks[column]
-        proven = standing is Standing.PROVEN
-        if standing is not Standing.POTENTIAL and (mark is None or (proven and not mark.proven)):
-            marks[column] = Marked(number, proven)
-    return tuple(marks)
+    starts = [seen.start(column, width) for column in range(width + 1)]
+    edges = [bisect_left(findings, start, key=lambda item: item.step) for start in starts]
+    return tuple(_gravest(findings, first, end) for first, end in pairwise(edges))
+
+
+def _gravest(findings: Sequence[Finding], first: int, end: int) -> Marked | None:
+    mark = None
+    for number in range(first, end):
+        standing = findings[number].standing
+        if standing is Standing.PROVEN:
+            return Marked(number, True)
+        if standing is Standing.HAZARD and mark is None:
+            mark = Marked(number, False)
+    return mark
 
 
 # ---------------------------------------------------------------------------- lines
@@ -110,19 +126,20 @@ def draw(shown: Slice, size: Size) -> Lines:
 def _axis(shown: Slice, width: int) -> Line:
     """Where the seen stretch begins and ends, and where one is between."""
     begin, end = f"{shown.seen.since:,}", f"{shown.seen.until - 1:,}"
-    room = [" "] * width
-    room[: len(begin)] = begin
-    room[width - len(end) :] = end
-    text = "".join(room[:width])
+    label = Text(" " * LABEL)
     if shown.now is None:
-        return (Text(" " * LABEL), Text(text, Role.STEP))
-    here = f"{NOW} {shown.here:,}" if shown.now < width - len(end) - 16 else NOW
-    start = shown.now
+        return (label, Text(f"{begin}{end:>{max(1, width - len(begin))}}", Role.STEP))
+    here, start = f"{NOW} {shown.here:,}", shown.now
+    if start + len(here) + len(end) >= width:  # near the right end: the step stands to the left
+        here = f"{shown.here:,} {NOW}"
+        start = max(0, start + 1 - len(here))
+        end = ""
+    behind = max(0, width - start - len(here))
     return (
-        Text(" " * LABEL),
-        Text(text[:start], Role.STEP),
+        label,
+        Text(f"{begin if len(begin) < start else '':<{start}}", Role.STEP),
         Text(here, Role.NOW),
-        Text(text[start + len(here) :], Role.STEP),
+        Text(f"{end:>{behind}}", Role.STEP),
     )
 
 
