@@ -172,7 +172,7 @@ COMMANDS: Final = (
     Typed("continue", "on to a breakpoint", _continue(Way.FORWARD)),
     Typed("reverse-continue", "back to a breakpoint", _continue(Way.BACKWARD)),
     Typed("bookmark [NAME [NOTE]]", "keep this place in the recording, or list those that are kept", _bookmark),
-    Typed("sql SELECT...", "ask the recording; the views are in the README", _sql),
+    Typed("sql SELECT...", "ask the recording in SQL; Tab completes its tables and columns", _sql),
     Typed("follow [on|off]", "whether gdb and the screen move together", _follow),
     Typed("export FILE.svg|FILE.txt", "write what is on the screen", _export),
     Typed("theme auto|dark|light|plain", "the ground of your terminal, for rows that stand out", _theme),

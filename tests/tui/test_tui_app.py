@@ -1,6 +1,7 @@
 """The program with a pipe for a keyboard and a file for a screen: keys, lines and the mouse come to the model."""
 
 import asyncio
+import gc
 import io
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -139,6 +140,20 @@ def test_the_mouse_chooses_and_turns(recording: Recording) -> None:
         await typist.type(f"\x1b[<0;100;{column + 1}M\x1b[<0;100;{column + 1}m", lambda: app.model.focus == "registers")
 
     play(recording("hello"), script)
+
+
+def test_what_stays_is_kept_from_the_collector_until_the_program_leaves(recording: Recording) -> None:
+    """A full collection that looks through names and findings takes longer than a key may."""
+
+    async def script(typist: Typist) -> None:
+        app = typist.app
+        await typist.until(lambda: app.model.judgement is not None)
+        assert gc.is_tracked(app.model.judgement)
+        assert not any(item is app.model.judgement for item in gc.get_objects())
+        await typist.type("G", lambda: app.model.here.event == app.model.recording.events - 1)
+
+    play(recording("hello"), script)
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_copy_goes_to_the_terminal(recording: Recording) -> None:
