@@ -61,6 +61,7 @@ from pvtrace.tui.effects import (
     Locate,
     Redraw,
     Suspend,
+    Work,
 )
 from pvtrace.tui.judge import JudgeThread
 from pvtrace.tui.lines import Line, Size, cells
@@ -73,6 +74,15 @@ from pvtrace.tui.worker import Worker
 
 ESCAPE: Final = 0.05
 """Seconds after which Esc is a key by itself."""
+
+MOMENT: Final = 0.05
+"""Seconds after which the worker is told what was asked for, also if nothing was drawn."""
+
+REST: Final = 1.0
+"""Seconds without anything that happens, after which garbage is collected."""
+
+NEVER: Final = 1 << 30
+"""Collections of the middle generation between two full ones."""
 
 SHARE: Final = 0.001
 """Seconds for which a thread may keep the others waiting: the screen is to answer while the worker works."""
@@ -140,6 +150,8 @@ class App:
         self._record = record
         self._drawn: tuple[Model, list[Line]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._resting: asyncio.TimerHandle | None = None
+        self._asked: list[Work] = []  # of the worker, which is told when the screen is drawn
         self._lines = {sign: self._typing(sign, completers.get(sign), kept.lines(sign)) for sign in SIGNS}
         self._application: Application[None] = Application(
             layout=self._layout(),
@@ -151,6 +163,7 @@ class App:
             output=output,
             enable_page_navigation_bindings=False,
         )
+        self._application.after_render += self._submit
         self._application.ttimeoutlen = ESCAPE
         self._application.timeoutlen = ESCAPE
 
@@ -183,11 +196,13 @@ class App:
 
     def run(self) -> None:
         """Until the user leaves. Raises what went wrong on the way, with the terminal as it was."""
-        before = sys.getswitchinterval()
+        before, thresholds = sys.getswitchinterval(), gc.get_threshold()
         sys.setswitchinterval(SHARE)
+        gc.set_threshold(*thresholds[:2], NEVER)  # see _rest
         try:
             asyncio.run(self.run_async())
         finally:
+            gc.set_threshold(*thresholds)
             sys.setswitchinterval(before)
 
     async def run_async(self) -> None:
@@ -252,6 +267,25 @@ class App:
             self._application.exit()
         if self.model is not shown:
             self._application.invalidate()
+        self._rest()
+        if self._loop is None or self.model is shown:
+            self._submit()
+        elif self._asked:  # behind the drawing, or else in a moment: the worker would hold the screen up
+            self._loop.call_later(MOMENT, self._submit)
+
+    def _rest(self) -> None:
+        """A full collection takes as long as some keys may: it waits until nothing has happened for a while."""
+        if self._resting is not None:
+            self._resting.cancel()
+        if self._loop is not None:
+            self._resting = self._loop.call_later(REST, gc.collect)
+
+    def _submit(self, _application: object = None) -> None:
+        """Hand the worker what was asked for."""
+        asked, self._asked = self._asked, []
+        for effect in asked:
+            if self.worker is not None:
+                self.worker.submit(effect, self.model.wanted)
 
     def _perform(self, effect: Effect) -> Message | None:
         match effect:
@@ -270,8 +304,7 @@ class App:
             case Redraw():
                 self._application.renderer.clear()
             case _:
-                if self.worker is not None:
-                    self.worker.submit(effect, self.model.wanted)
+                self._asked.append(effect)
         return None
 
     def _export(self, name: str) -> Message:
