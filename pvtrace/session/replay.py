@@ -1,6 +1,5 @@
 """Replay a recording: build its machine, run it again, and hold every event and every digest against the record."""
 
-import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,13 @@ from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
 from pvtrace.session import build, names
-from pvtrace.session.observer import NOBODY, PROGRESS_SECONDS, Observer
+from pvtrace.session.observer import NOBODY, Observer
+from pvtrace.session.rerun import checkpoints
 from pvtrace.session.stored import lawful, materials
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import Checkpoint
 from pvtrace.tape.replaying import ReplayingTape, plain_words
 from pvtrace.x86.disasm import text
-
-SLICE: Final = 2_000_000
-"""Steps between two looks at Ctrl-C."""
 
 LONGEST: Final = 15
 ZEROS: Final = digest(bytes(PAGE))
@@ -93,26 +90,11 @@ class _Replay:
     def _run(self) -> ReplayResult:
         machine, trace = self._machine, self._trace
         assert machine is not None
-        shown = time.monotonic()
-        size = trace.path.stat().st_size
-        last = trace.last()
-        for checkpoint in [*trace.checkpoints(), None]:
-            goal = last if checkpoint is None else checkpoint.step
-            while machine.step < goal:
-                machine.run(Step(min(goal, machine.step + SLICE)))
-                if machine.ended is not None and machine.step < goal:
-                    raise Diverged(machine.step, "a longer run", f"end: {machine.ended.why.value}")
-                if time.monotonic() - shown >= PROGRESS_SECONDS:
-                    shown = time.monotonic()
-                    self._observer.progress(machine.step, self._tape.mark.events, size)
-            if checkpoint is not None:
-                self._compare(machine, checkpoint)
-        return self._finish(machine, last)
+        for checkpoint in checkpoints(machine, trace, lambda: self._tape.mark.events, self._observer):
+            self._compare(machine, checkpoint)
+        return self._finish(machine, trace.last())
 
     def _compare(self, machine: Machine, wanted: Checkpoint) -> None:
-        machine.run(wanted.step)
-        if wanted.mark.events > self._tape.mark.events:  # the last console line of a recording that was stopped
-            machine.journal.flush(machine.system)
         snapshot = machine.snapshot()
         stored = self._trace.pages_stored(wanted.step)
         self._pages |= stored
