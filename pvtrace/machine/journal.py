@@ -6,14 +6,13 @@ because the events that follow depend on it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from pvtrace.machine.cpu import Cpu
 from pvtrace.machine.landmarks import landmark
-from pvtrace.model.digest import without_trailing_none
-from pvtrace.model.events import Event, Kind, pack_flags
+from pvtrace.model.events import Event, Kind, pack_flags, without_trailing_none
 from pvtrace.model.inputs import Tape
+from pvtrace.model.packed import Packed, pack
 from pvtrace.x86 import eflags
 from pvtrace.x86.state import System
 
@@ -33,9 +32,6 @@ LINE: Final = 120
 
 OPEN: Final = 64
 """How many nested entries are remembered, to link a return to its entry."""
-
-
-_as_event: Final = partial(tuple.__new__, Event)
 
 
 class Flags(NamedTuple):
@@ -80,12 +76,15 @@ class Journal:
         self.count += 1
         return number
 
+    def saw_many(self, events: Packed) -> None:
+        """Log events that were made elsewhere."""
+        self.tape.saw_many(events)
+        self.count += events.total
+
     def saw_all(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Log events that were made elsewhere, in order; each row has the fields of Event."""
-        saw = self.tape.saw
-        for event in map(_as_event, rows):
-            saw(event)
-        self.count += len(rows)
+        if rows:
+            self.saw_many(Packed(b"".join(pack(Event(*row)) for row in rows), len(rows), rows[0][0], rows[-1][0]))
 
     def flags(self, system: System) -> Flags:
         return Flags(self.cpu.eflags, system)

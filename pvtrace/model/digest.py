@@ -1,4 +1,4 @@
-"""The canonical bytes of events and inputs, and the digests over them.
+"""The canonical bytes of inputs, and the digests over them and over those of events (model.packed).
 
 Two runs with equal digests saw the same inputs and did the same things; a digest does not depend on where checkpoints
 are, nor on how many events were added at a time.
@@ -7,19 +7,14 @@ are, nor on how many events were added at a time.
 import hashlib
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Final, NamedTuple, Self
 
-from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
 
 SIZE: Final = 16
 """Bytes of every digest."""
 
-T = TypeVar("T")
-
-_EVENT_HEAD: Final = Struct("<QHQQqB")
 _INPUT_HEAD: Final = Struct("<QH?QI")
-_WORD: Final = Struct("<cQ")
 
 
 def digest(data: bytes) -> bytes:
@@ -67,30 +62,6 @@ class Running:
     @property
     def value(self) -> bytes:
         return self._hash.digest()
-
-
-def without_trailing_none(args: tuple[T | None, ...]) -> tuple[T | None, ...]:
-    """A missing argument and None are the same (see model.events.Event)."""
-    while args and args[-1] is None:
-        args = args[:-1]
-    return args
-
-
-def event_bytes(event: Event) -> bytes:
-    """Equal events, equal bytes. Raises struct.error for numbers outside 0..2^64-1."""
-    step, kind, pc, flags, args, cause = event
-    if args and args[-1] is None:
-        args = without_trailing_none(args)
-    parts = [_EVENT_HEAD.pack(step, kind, pc, flags, -1 if cause is None else cause, len(args))]
-    for value in args:
-        if isinstance(value, int):
-            parts.append(_WORD.pack(b"i", value))
-        elif value is None:
-            parts.append(b"n")
-        else:
-            tag, data = (b"s", value.encode()) if isinstance(value, str) else (b"b", value)
-            parts += (_WORD.pack(tag, len(data)), data)
-    return b"".join(parts)
 
 
 def input_bytes(item: Input) -> bytes:

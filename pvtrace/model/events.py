@@ -6,7 +6,7 @@ table from which the trace's own description, the views and the reports are made
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pvtrace.model.step import Step
 
@@ -88,6 +88,16 @@ class Event(NamedTuple):
     flags: int
     args: tuple[int | bytes | str | None, ...] = ()
     cause: int | None = None
+
+
+T = TypeVar("T")
+
+
+def without_trailing_none(args: tuple[T | None, ...]) -> tuple[T | None, ...]:
+    """A missing argument and None are the same (see Event)."""
+    while args and args[-1] is None:
+        args = args[:-1]
+    return args
 
 
 def pack_flags(eflags: int, vif: bool, viopl: int, cpl: int) -> int:

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from pvtrace.model.events import Event
+from pvtrace.model.packed import Packed
 from pvtrace.model.step import Step
 
 
@@ -69,4 +70,8 @@ class Tape(Protocol):
 
     def saw(self, event: Event) -> None:
         """The machine did this: a recording appends it, a replay compares it (and raises Diverged)."""
+        ...
+
+    def saw_many(self, events: Packed) -> None:
+        """The machine did these, one after the other."""
         ...

@@ -4,23 +4,22 @@ Nothing is held between two calls, so that a recorder is never kept waiting. Wha
 a recorder that was killed does not exist here.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
-from pvtrace.model.digest import Mark, Running, event_bytes, input_bytes, whole_digest
+from pvtrace.model.digest import Mark, Running, input_bytes, whole_digest
 from pvtrace.model.errors import TraceError
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
+from pvtrace.model.packed import pack_rows, unpack
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Why
-from pvtrace.store import database
+from pvtrace.store import database, pages
 from pvtrace.store.meta import Meta, row_meta
-from pvtrace.store.pages import Blob, unpack
 from pvtrace.store.rows import (
     CHECKPOINT_COLUMNS,
     EVENT_COLUMNS,
@@ -33,11 +32,8 @@ from pvtrace.store.rows import (
     TraceFile,
     Value,
     row_checkpoint,
-    row_event,
     row_input,
 )
-
-T = TypeVar("T")
 
 CHUNK: Final = 4096
 """Rows that are read at a time."""
@@ -105,26 +101,38 @@ class TraceReader:
 
     # ------------------------------------------------------------------------------------- what a replay is made from
 
-    def inputs(self, since: int = 0) -> Iterator[Input]:
-        """From the input with this number on, in order."""
-        return self._read("input", INPUT_COLUMNS, row_input, since, self.progress().mark.inputs)
+    def inputs(self, since: int = 0, until: int | None = None) -> Iterator[Input]:
+        """From the input with this number on, in order, to the one before `until`."""
+        end = self.progress().mark.inputs if until is None else until
+        for rows in self._read("input", INPUT_COLUMNS, since, end):
+            with database.reading(self.path):
+                items = [row_input(row) for row in rows]
+            yield from items
 
     def events(self, since: int = 0, until: int | None = None) -> Iterator[Event]:
         """From the event with this number on, in order, to the one before `until`."""
-        end = self.progress().mark.events if until is None else until
-        return self._read("event", EVENT_COLUMNS, row_event, since, end)
+        for data in self.packed_events(since, until):
+            with database.reading(self.path):
+                items = unpack(data)
+            yield from items
 
-    def _read(self, table: str, columns: str, made: Callable[[Any], T], since: int, end: int) -> Iterator[T]:
-        """What is made of the rows `since` to `end`, none of which may be missing."""
+    def packed_events(self, since: int = 0, until: int | None = None) -> Iterator[bytes]:
+        """The same as bytes (model.packed), many at a time."""
+        end = self.progress().mark.events if until is None else until
+        for rows in self._read("event", EVENT_COLUMNS, since, end):
+            with database.reading(self.path):
+                data = pack_rows(rows)
+            yield data
+
+    def _read(self, table: str, columns: str, since: int, end: int) -> Iterator[list[Any]]:
+        """The rows `since` to `end`, none of which may be missing."""
         while since < end:
             last = min(since + CHUNK, end)
             sql = f"SELECT {columns} FROM {table} WHERE seq >= ? AND seq < ? ORDER BY seq"
             rows = self.rows(sql, (since, last))
             if len(rows) != last - since:
                 raise TraceError(f"{self.path} is damaged: an {table} between number {since} and {last - 1} is missing")
-            with database.reading(self.path):
-                items = [made(row) for row in rows]
-            yield from items
+            yield rows
             since = last
 
     def checkpoints(self) -> list[Checkpoint]:
@@ -154,11 +162,11 @@ class TraceReader:
         rows = self.rows(f"SELECT hash, size, codec, bytes FROM blob WHERE {column} = ?", (key,))
         if not rows:
             raise TraceError(f"{self.path} is damaged: stored bytes are missing")
-        blob = Blob(*rows[0])
+        blob = pages.Blob(*rows[0])
         if column == "hash" and blob.hash != key:
             raise TraceError(f"{self.path} is damaged: stored bytes have another name")
         with database.reading(self.path):
-            return unpack(blob, str(self.path))
+            return pages.unpack(blob, str(self.path))
 
     def pages_at(self, step: Step) -> dict[int, bytes]:
         """The bytes of each page frame that is not zero, as of the last checkpoint at or before `step`."""
@@ -205,8 +213,8 @@ class TraceReader:
         self._verify_lengths(progress.step)
         places = [(checkpoint.step, checkpoint.mark) for checkpoint in self.checkpoints()]
         places.append((progress.step, progress.mark))
-        inputs = _digests(map(input_bytes, self.inputs()), [mark.inputs for _, mark in places])
-        events = _digests(map(event_bytes, self.events()), [mark.events for _, mark in places])
+        inputs = _digests(lambda *numbers: map(input_bytes, self.inputs(*numbers)), [mark.inputs for _, mark in places])
+        events = _digests(self.packed_events, [mark.events for _, mark in places])
         before = RESET
         for (step, mark), input_digest, event_digest in zip(places, inputs, events, strict=True):
             for what, same in (
@@ -244,11 +252,12 @@ class TraceReader:
         _ = self.files
 
 
-def _digests(items: Iterable[bytes], counts: Sequence[int]) -> Iterator[bytes]:
-    """The digest of the first n items, for each n of `counts`, which do not go down in a trace that is whole."""
-    remaining = iter(items)
+def _digests(items: Callable[[int, int], Iterable[bytes]], counts: Sequence[int]) -> Iterator[bytes]:
+    """The digest of the first n items, for each n of `counts`, which do not go down in a trace that is whole. `items`:
+    the bytes of those from one number to before another."""
     running, seen = Running(), 0
     for count in counts:
-        running.add(itertools.islice(remaining, max(0, count - seen)))
+        for data in items(seen, max(seen, count)):
+            running.add((data,))
         seen = count
         yield running.value

@@ -1,15 +1,16 @@
-"""Events, inputs and checkpoints as rows and back. Pure: the one place that knows the order of columns.
+"""Events, inputs and checkpoints as rows and back. Pure: the one place that knows the order of columns, but for that
+of many events at once, which model.packed makes rows of and reads from them.
 
 An integer of the machine is 0..2^64-1 and SQLite's are signed, so they are stored in two's complement.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, NamedTuple
 
 from pvtrace.model.digest import Mark
-from pvtrace.model.events import Event, Kind
+from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input, InputKind
+from pvtrace.model.packed import pack_rows, unpack
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Why
 
@@ -21,16 +22,13 @@ _WHOLE: Final = 1 << 64
 
 EVENT_COLUMNS: Final = "step, kind, pc, flags, a, b, c, d, e, f, cause"
 EVENT_PARAMETERS: Final = "(?,?,?,?,?,?,?,?,?,?,?,?)"
+EVENT_WIDTH: Final = EVENT_PARAMETERS.count("?")
 INSERT_EVENT: Final = f"INSERT INTO event(seq, {EVENT_COLUMNS}) VALUES {EVENT_PARAMETERS}"
 INPUT_COLUMNS: Final = "step, kind, value, bytes"
 INSERT_INPUT: Final = f"INSERT INTO input(seq, {INPUT_COLUMNS}) VALUES (?,?,?,?,?)"
 CHECKPOINT_COLUMNS: Final = "step, inputs, events, input_digest, event_digest, state, ram_digest, digest"
 # OR REPLACE: a recording may end where it has just made one.
 INSERT_CHECKPOINT: Final = f"INSERT OR REPLACE INTO checkpoint({CHECKPOINT_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"
-
-_NULLS: Final = (None,) * 6
-_KINDS: Final = {kind.value: kind for kind in Kind}
-_event: Final = partial(tuple.__new__, Event)
 
 
 class Progress(NamedTuple):
@@ -99,33 +97,10 @@ def unsigned(value: int) -> int:
     return value + _WHOLE if value < 0 else value
 
 
-def event_row(seq: int, event: Event) -> Row:
-    """Both this and its inverse are done for every event: the rare arguments that SQLite cannot hold as they are take
-    a second look."""
-    step, kind, pc, flags, args, cause = event
-    for value in args:
-        if isinstance(value, int) and value >= _HALF:
-            args = tuple(signed(each) if isinstance(each, int) else each for each in args)
-            break
-    return (seq, step, kind.value, pc, flags, *args, *_NULLS[len(args) :], cause)
-
-
-def row_event(row: tuple[int, int, int, int, Value, Value, Value, Value, Value, Value, int | None]) -> Event:
-    """The inverse, from EVENT_COLUMNS. Arguments that are missing at the end are left out."""
-    step, kind, pc, flags, *given, cause = row
-    while given and given[-1] is None:
-        given.pop()
-    for value in given:
-        if isinstance(value, float) or (isinstance(value, int) and value < 0):
-            given = [_argument(each) for each in given]
-            break
-    return _event((step, _KINDS[kind], pc, flags, tuple(given), cause))
-
-
-def _argument(value: Value) -> int | bytes | str | None:
-    if isinstance(value, float):
-        raise ValueError("an event's argument is no integer, text or bytes")
-    return unsigned(value) if isinstance(value, int) else value
+def row_event(row: tuple[Value, ...]) -> Event:
+    """From EVENT_COLUMNS. Arguments that are missing at the end are left out."""
+    (event,) = unpack(pack_rows([row]))
+    return event
 
 
 def input_row(seq: int, item: Input) -> Row:

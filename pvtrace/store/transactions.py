@@ -4,13 +4,12 @@ replays by itself. Called by one thread at a time, which need not be the recorde
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pvtrace.model.digest import Mark, Running, digest, event_bytes, input_bytes, whole_digest
-from pvtrace.model.events import Event
+from pvtrace.model.digest import Mark, Running, digest, input_bytes, whole_digest
 from pvtrace.model.inputs import Input
+from pvtrace.model.packed import rows, skip
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
@@ -18,12 +17,12 @@ from pvtrace.store import database
 from pvtrace.store.pages import pack
 from pvtrace.store.rows import (
     EVENT_PARAMETERS,
+    EVENT_WIDTH,
     INSERT_CHECKPOINT,
     INSERT_EVENT,
     INSERT_INPUT,
     Checkpoint,
     checkpoint_row,
-    event_row,
     input_row,
 )
 
@@ -34,12 +33,14 @@ _INSERT_MANY: Final = INSERT_EVENT + f", {EVENT_PARAMETERS}" * (AT_ONCE - 1)
 
 
 class Gathered(NamedTuple):
-    """Inputs and events that follow each other, and the numbers of the first of them."""
+    """Inputs and events (model.packed) that follow each other, and the numbers of the first of them. `total`: of the
+    events."""
 
     first_input: int
     inputs: list[Input]
     first_event: int
-    events: list[Event]
+    events: bytes
+    total: int
 
 
 class Job(NamedTuple):
@@ -73,11 +74,13 @@ class Transactions:
         """What of a job is committed already is passed over. Returns the checkpoint, if it was to make one."""
         if self.broken:
             return None
-        given = job.gathered.inputs[self.mark.inputs - job.gathered.first_input :]
-        done = job.gathered.events[self.mark.events - job.gathered.first_event :]
+        gathered = job.gathered
+        given = gathered.inputs[self.mark.inputs - gathered.first_input :]
+        known = self.mark.events - gathered.first_event
+        done = gathered.events[skip(gathered.events, 0, known) :]
         inputs = self._inputs.copy().add(map(input_bytes, given))
-        events = self._events.copy().add(map(event_bytes, done))
-        mark = Mark(self.mark.inputs + len(given), self.mark.events + len(done), inputs.value, events.value)
+        events = self._events.copy().add((done,))
+        mark = Mark(self.mark.inputs + len(given), gathered.first_event + gathered.total, inputs.value, events.value)
         checkpoint = None
         with self._transaction():
             self._insert(given, done)
@@ -116,14 +119,13 @@ class Transactions:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _insert(self, given: Sequence[Input], done: Sequence[Event]) -> None:
+    def _insert(self, given: Sequence[Input], done: bytes) -> None:
         inputs = (input_row(seq, item) for seq, item in enumerate(given, self.mark.inputs))
         self._connection.executemany(INSERT_INPUT, inputs)
-        rows = [event_row(seq, event) for seq, event in enumerate(done, self.mark.events)]
-        whole = len(rows) - len(rows) % AT_ONCE
-        parts = (tuple(chain.from_iterable(rows[at : at + AT_ONCE])) for at in range(0, whole, AT_ONCE))
-        self._connection.executemany(_INSERT_MANY, parts)
-        self._connection.executemany(INSERT_EVENT, rows[whole:])
+        made = rows(done, 0, self.mark.events, AT_ONCE)
+        single = next((at for at, row in enumerate(made) if len(row) == EVENT_WIDTH), len(made))
+        self._connection.executemany(_INSERT_MANY, made[:single])
+        self._connection.executemany(INSERT_EVENT, made[single:])
 
     def _insert_checkpoint(self, snapshot: Snapshot, mark: Mark) -> Checkpoint:
         step, ram_digest = snapshot.step, snapshot.ram_digest

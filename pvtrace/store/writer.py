@@ -8,16 +8,18 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from pvtrace.model.digest import Mark
 from pvtrace.model.errors import PvtraceError
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
+from pvtrace.model.packed import Packed, pack, until
 from pvtrace.model.snapshot import Snapshot
-from pvtrace.model.step import RESET, Step
+from pvtrace.model.step import NEVER, RESET, Step
 from pvtrace.model.stops import Stop
 from pvtrace.store import creation
 from pvtrace.store.meta import Meta, meta_rows
@@ -84,7 +86,8 @@ class TraceWriter:
         self._writing: Future[Checkpoint | None] | None = None
         self._max_size = max_size
         self._batch = batch
-        self._gathered = Gathered(0, [], 0, [])
+        self._gathered = _Gathering(0, [], 0, bytearray())
+        self._waiting = 0  # events in it, but for one that Ctrl-C came upon
         self._handed_over = RESET
         self._newest = RESET
         self._open = True
@@ -110,7 +113,7 @@ class TraceWriter:
     @property
     def events(self) -> int:
         """Events seen so far."""
-        return self._gathered.first_event + len(self._gathered.events)
+        return self._gathered.first_event + until(self._gathered.events, NEVER)[0]
 
     @property
     def inputs(self) -> int:
@@ -137,14 +140,22 @@ class TraceWriter:
         """The machine did this."""
         if event.step != self._newest:
             self._advance(event.step)
-        self._gathered.events.append(event)
+        self._gathered.events += pack(event)
+        self._waiting += 1
+
+    def many(self, events: Packed) -> None:
+        """It did these."""
+        self._advance(events.first)
+        self._gathered.events += events.data
+        self._waiting += events.total
+        self._newest = events.last
 
     def _advance(self, step: Step) -> None:
         if step == self._newest:
             return
         if step < self._newest:
             raise ValueError(f"step {step} after step {self._newest}")
-        if len(self._gathered.events) >= self._batch:
+        if self._waiting >= self._batch:
             self._hand_over(Step(step - 1))
             if self._max_size is not None:
                 self._check_size()
@@ -155,7 +166,8 @@ class TraceWriter:
         is committed already."""
         if step < self._handed_over:
             raise ValueError(f"step {self._handed_over} is committed already")
-        self._gathered, _ = _split(self._gathered, step)
+        kept, _ = _split(self._gathered, step)
+        self._gathered = _Gathering(kept.first_input, kept.inputs, kept.first_event, bytearray(kept.events))
         self._newest = step
 
     def progress(self, step: Step) -> None:
@@ -189,7 +201,7 @@ class TraceWriter:
             raise ValueError(f"the recording cannot end at step {stop.step}")
         self._hand_over(stop.step, snapshot, stop)
         checkpoint = self._wait()
-        self._gathered, _ = _split(self._gathered, RESET)
+        self._gathered = _Gathering(self._gathered.first_input, [], self._gathered.first_event, bytearray())
         self._file.finish()
         self.close()
         return checkpoint
@@ -217,7 +229,7 @@ class TraceWriter:
         self._wait()
         complete, rest = _split(self._gathered, step)
         self._writing = self._thread.submit(self._file.commit, Job(step, complete, snapshot, stop))
-        self._gathered = rest
+        self._gathered, self._waiting = rest, 0
         self._handed_over = step
 
     def _wait(self) -> Checkpoint | None:
@@ -230,23 +242,26 @@ class TraceWriter:
             raise TraceFull(f"{self._path} has reached its largest size of {self._max_size:,} bytes")
 
 
-T = TypeVar("T", Event, Input)
+@dataclass(slots=True)
+class _Gathering:
+    """What grows into a Gathered."""
+
+    first_input: int
+    inputs: list[Input]
+    first_event: int
+    events: bytearray
 
 
-def _split(gathered: Gathered, step: Step) -> tuple[Gathered, Gathered]:
-    """What belongs to steps up to and with `step`, and what is behind it."""
-    first_input, inputs, first_event, events = gathered
-    given, done = _count(inputs, step), _count(events, step)
-    complete = Gathered(first_input, inputs[:given], first_event, events[:done])
-    return complete, Gathered(first_input + given, inputs[given:], first_event + done, events[done:])
-
-
-def _count(items: list[T], step: Step) -> int:
-    """How many of them are of steps up to and with `step`; they come in order."""
-    count = len(items)
-    while count and items[count - 1].step > step:
-        count -= 1
-    return count
+def _split(gathered: _Gathering, step: Step) -> tuple[Gathered, _Gathering]:
+    """What belongs to steps up to and with `step`, and what is behind it; it all comes in order."""
+    inputs, events = gathered.inputs, gathered.events
+    given = len(inputs)
+    while given and inputs[given - 1].step > step:
+        given -= 1
+    done, size = until(events, step)
+    complete = Gathered(gathered.first_input, inputs[:given], gathered.first_event, bytes(events[:size]), done)
+    rest = _Gathering(gathered.first_input + given, inputs[given:], gathered.first_event + done, events[size:])
+    return complete, rest
 
 
 def _store_lines(connection: sqlite3.Connection, lines: Iterable[SourceLine]) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input, InputKind
+from pvtrace.model.packed import Packed, unpack
 from pvtrace.model.step import Step
 
 
@@ -23,6 +24,7 @@ class Sink(Protocol):
 
     def input(self, item: Input) -> None: ...
     def event(self, event: Event) -> None: ...
+    def many(self, events: Packed) -> None: ...
 
 
 class RecordingTape:
@@ -78,6 +80,12 @@ class RecordingTape:
         self._sink.event(event)
         if self.observer is not None:
             self.observer(event)
+
+    def saw_many(self, events: Packed) -> None:
+        self._sink.many(events)
+        if self.observer is not None:
+            for event in unpack(events.data):
+                self.observer(event)
 
     def _kept(self, item: Input) -> Input:
         self._sink.input(item)

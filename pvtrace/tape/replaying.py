@@ -3,19 +3,21 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from pvtrace.model.digest import START, Mark, without_trailing_none
+from pvtrace.model.digest import START, Mark
 from pvtrace.model.errors import Diverged
 from pvtrace.model.events import KINDS, Event
 from pvtrace.model.inputs import Input, InputKind
+from pvtrace.model.packed import Packed, pack, unpack
 from pvtrace.model.step import Step
 from pvtrace.tape.queue import InputQueue
 
 
 class Source(Protocol):
-    """A recording (store.reader.TraceReader); both iterate from that number on, in order."""
+    """A recording (store.reader.TraceReader); both iterate from that number on, in order. Events come as bytes
+    (model.packed), any number of them at a time."""
 
     def inputs(self, since: int = 0) -> Iterator[Input]: ...
-    def events(self, since: int = 0) -> Iterator[Event]: ...
+    def packed_events(self, since: int = 0) -> Iterator[bytes]: ...
 
 
 def plain_words(event: Event) -> str:
@@ -50,7 +52,9 @@ class ReplayingTape:
         observer: Callable[[Event], None] | None = None,
     ) -> None:
         self._inputs = InputQueue(source.inputs(start.inputs))
-        self._events = source.events(start.events)
+        self._chunks = source.packed_events(start.events)
+        self._chunk = b""  # recorded events, compared up to `_at`
+        self._at = 0
         self._start = start
         self._count = start.events
         self._words = words
@@ -77,28 +81,46 @@ class ReplayingTape:
         return self._inputs.idle(step)
 
     def saw(self, event: Event) -> None:
-        recorded = next(self._events, None)
-        if recorded != event:
-            self._hold(recorded, event)
+        data = pack(event)
+        if not self._is_next(data):
+            raise self._difference(self._next(), event)
+        self._at += len(data)
         self._count += 1
         if self._observer is not None:
             self._observer(event)
 
+    def saw_many(self, events: Packed) -> None:
+        if self._observer is None and self._is_next(events.data):
+            self._at += len(events.data)
+            self._count += events.total
+            return
+        for event in unpack(events.data):
+            self.saw(event)
+
     def assert_exhausted(self, step: Step) -> None:
         """The replay has come to `step`: raises Diverged if something recorded until there did not happen."""
         self._inputs.assert_exhausted(step)
-        missing = next(self._events, None)
+        missing = self._next()
         if missing is not None and missing.step <= step:
             raise Diverged(missing.step, self._words(missing), "nothing", self._where(missing))
 
-    def _hold(self, recorded: Event | None, event: Event) -> None:
-        """Raises Diverged unless they differ only in what is not stored."""
-        if recorded is None:
-            raise Diverged(event.step, "no further event", self._words(event), self._where(event))
-        if _comparable(recorded) != _comparable(event):
-            raise self._difference(recorded, event)
+    def _is_next(self, data: bytes) -> bool:
+        """Whether these bytes of whole events are the next ones recorded; they may lie in two chunks."""
+        if self._at == len(self._chunk):
+            self._chunk, self._at = next(self._chunks, b""), 0
+        elif len(self._chunk) - self._at < len(data):
+            self._chunk, self._at = self._chunk[self._at :] + next(self._chunks, b""), 0
+        return self._chunk.startswith(data, self._at)
 
-    def _difference(self, recorded: Event, event: Event) -> Diverged:
+    def _next(self) -> Event | None:
+        """The next recorded event."""
+        self._is_next(b"")
+        recorded = unpack(self._chunk, self._at, 1)
+        return recorded[0] if recorded else None
+
+    def _difference(self, recorded: Event | None, event: Event) -> Diverged:
+        if recorded is None:
+            return Diverged(event.step, "no further event", self._words(event), self._where(event))
         wanted, got = self._words(recorded), self._words(event)
         if recorded.step != event.step:
             wanted, got = f"{wanted} at step {recorded.step}", f"{got} at step {event.step}"
@@ -106,8 +128,3 @@ class ReplayingTape:
             wanted, got = plain_words(recorded), plain_words(event)
         first = recorded if recorded.step <= event.step else event
         return Diverged(first.step, wanted, got, self._where(first))
-
-
-def _comparable(event: Event) -> tuple[object, ...]:
-    """Without what is not stored: whether missing arguments are written as None."""
-    return (*event[:4], without_trailing_none(event.args), event.cause)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input, InputKind
+from pvtrace.model.packed import Packed, unpack
 from pvtrace.model.step import Step
 from pvtrace.tape.queue import InputQueue
 
@@ -31,3 +32,6 @@ class ScriptedTape:
 
     def saw(self, event: Event) -> None:
         self.events.append(event)
+
+    def saw_many(self, events: Packed) -> None:
+        self.events += unpack(events.data)

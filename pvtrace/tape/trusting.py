@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input, InputKind
+from pvtrace.model.packed import Packed, unpack
 from pvtrace.model.step import Step
 from pvtrace.tape.queue import InputQueue
 
@@ -32,3 +33,7 @@ class TrustingTape:
     def saw(self, event: Event) -> None:
         self.events += 1
         self._watch(event)
+
+    def saw_many(self, events: Packed) -> None:
+        for event in unpack(events.data):
+            self.saw(event)

@@ -15,6 +15,7 @@ from pvtrace.machine.machine import Machine
 from pvtrace.model.digest import Mark
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input, InputKind
+from pvtrace.model.packed import Packed, unpack
 from pvtrace.model.step import NEVER, Step
 from pvtrace.timeline.checkpoints import Place
 from pvtrace.timeline.explorer import BUDGET, Explorer, MarkedTape
@@ -66,6 +67,10 @@ class BranchTape:
         number = self._mark.events
         self._mark = self._mark._replace(events=number + 1)
         self._saw(number, event)
+
+    def saw_many(self, events: Packed) -> None:
+        for event in unpack(events.data):
+            self.saw(event)
 
 
 class Branch(Explorer):

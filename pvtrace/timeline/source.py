@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Final
 
-from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
+from pvtrace.model.packed import skip
 from pvtrace.store.reader import TraceReader
 
 CHUNK: Final = 512
@@ -35,12 +34,13 @@ class Remembering:
     def inputs(self, since: int = 0) -> Iterator[Input]:
         return iter(self._inputs[since:])
 
-    def events(self, since: int = 0) -> Iterator[Event]:
+    def packed_events(self, since: int = 0) -> Iterator[bytes]:
         number, offset = divmod(since, CHUNK)
         while chunk := self._chunk(number):
-            yield from islice(chunk, offset, None)
+            yield chunk[skip(chunk, 0, offset) :] if offset else chunk
             number, offset = number + 1, 0
 
 
-def _chunk(trace: TraceReader, number: int) -> Sequence[Event]:
-    return tuple(islice(trace.events(number * CHUNK), CHUNK))
+def _chunk(trace: TraceReader, number: int) -> bytes:
+    first = number * CHUNK
+    return b"".join(trace.packed_events(first, min(first + CHUNK, trace.progress().mark.events)))

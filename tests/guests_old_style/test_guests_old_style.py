@@ -8,8 +8,7 @@ import pytest
 
 from pvtrace.machine.boot import File
 from pvtrace.machine.machine import Settings
-from pvtrace.model.digest import without_trailing_none
-from pvtrace.model.events import Event, Kind
+from pvtrace.model.events import Event, Kind, without_trailing_none
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.session import build

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pvtrace.model.digest import digest, event_bytes
+from pvtrace.model.digest import digest
+from pvtrace.model.packed import pack
 from pvtrace.model.step import Step
 from pvtrace.session import build
 from pvtrace.session.options import RecordOptions
@@ -28,7 +29,7 @@ MACHINE_OF = """
 import hashlib
 import sys
 from pathlib import Path
-from pvtrace.model.digest import event_bytes
+from pvtrace.model.packed import pack
 from pvtrace.session import build
 from pvtrace.store.reader import TraceReader
 from pvtrace.tape.scripted import ScriptedTape
@@ -43,7 +44,7 @@ with TraceReader(Path(sys.argv[1])) as trace:
         taken = machine.snapshot()
         print(checkpoint.step, taken.ram_digest.hex(), hashlib.blake2b(taken.state, digest_size=16).hexdigest())
     for event in tape.events:
-        print(event_bytes(event).hex())
+        print(pack(event).hex())
 """
 
 
@@ -71,7 +72,7 @@ def test_in_another_process(name: str, tmp_path: Path) -> None:
             f"{checkpoint.step} {checkpoint.ram_digest.hex()} {checkpoint.state.hex()}"
             for checkpoint in trace.checkpoints()
         ]
-        events = [event_bytes(event).hex() for event in trace.events()]
+        events = [pack(event).hex() for event in trace.events()]
         assert len(checkpoints) > trace.last() // DISTANCE
     lines = done.stdout.splitlines()
     assert lines[: len(checkpoints)] == checkpoints

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvtrace.model.digest import without_trailing_none
 from pvtrace.model.errors import InputError
-from pvtrace.model.events import Event, Kind
+from pvtrace.model.events import Event, Kind, without_trailing_none
 from pvtrace.model.inputs import Input, InputKind
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop, Why

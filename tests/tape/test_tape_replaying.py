@@ -12,10 +12,15 @@ from pvtrace.model.digest import Mark
 from pvtrace.model.errors import Diverged
 from pvtrace.model.events import Attempt, Event, Kind, Outcome
 from pvtrace.model.inputs import Input, InputKind, Tape
+from pvtrace.model.packed import Packed, pack, unpack
 from pvtrace.model.step import NEVER, Step
 from pvtrace.tape.recording import RecordingTape
 from pvtrace.tape.replaying import ReplayingTape
 from pvtrace.tape.scripted import ScriptedTape
+
+
+def _batched(events: list[Event], count: int) -> Iterator[list[Event]]:
+    return (events[at : at + count] for at in range(0, len(events), count))
 
 
 @dataclass
@@ -31,11 +36,15 @@ class Memory:
     def event(self, event: Event) -> None:
         self.kept_events.append(event)
 
+    def many(self, events: Packed) -> None:
+        self.kept_events += unpack(events.data)
+
     def inputs(self, since: int = 0) -> Iterator[Input]:
         return iter(self.kept_inputs[since:])
 
-    def events(self, since: int = 0) -> Iterator[Event]:
-        return iter(self.kept_events[since:])
+    def packed_events(self, since: int = 0) -> Iterator[bytes]:
+        """By three, so that many at once lie across them."""
+        return iter([b"".join(map(pack, some)) for some in _batched(self.kept_events[since:], 3)])
 
 
 def console(step: int, data: bytes = b"x") -> Input:
@@ -226,3 +235,30 @@ def test_the_observer_of_a_recording() -> None:
     tape = RecordingTape(Memory(), Weather([1]), seen.append)
     tape.saw(note(1))
     assert seen == [note(1)]
+
+
+def packed(events: list[Event]) -> Packed:
+    return Packed(b"".join(map(pack, events)), len(events), events[0].step, events[-1].step)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=8), st.integers(1, 3))
+def test_many_at_once_are_each_held_against_the_record(together: list[int], wrong: int) -> None:
+    events = [note(step, f"event {step}") for step in range(1, sum(together) + 1)]
+    memory = Memory(kept_events=events)
+    seen: list[Event] = []
+    tapes = ReplayingTape(memory), ReplayingTape(memory, observer=seen.append)
+    place = 0
+    for count in together:
+        for tape in tapes:
+            tape.saw_many(packed(events[place : place + count]))
+        place += count
+    for tape in tapes:
+        tape.assert_exhausted(events[-1].step)
+        assert tape.mark.events == len(events)
+    assert seen == events
+    changed = [*events[:-1], events[-1]._replace(pc=wrong)]
+    with pytest.raises(Diverged) as caught:
+        ReplayingTape(memory).saw_many(packed(changed))
+    assert caught.value.step == events[-1].step
+    with pytest.raises(Diverged, match="no further event"):
+        ReplayingTape(memory).saw_many(packed([*events, note(99)]))

@@ -1,0 +1,50 @@
+/* The bytes of an event: what digests are over (model/packed.py tells the format). Little endian, as every machine that
+ * this runs on; the widths are those of the format, not of the host. */
+#ifndef PVTRACE_EVENT_FORMAT_H
+#define PVTRACE_EVENT_FORMAT_H
+
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    EVENT_ARGUMENTS = 6, /* at most */
+    EVENT_HEAD = 8 + 2 + 8 + 8 + 8 + 1,
+    EVENT_WORD = 1 + 8,
+    EVENT_LONGEST_PLAIN = EVENT_HEAD + EVENT_ARGUMENTS * EVENT_WORD, /* of an event without text or bytes */
+};
+
+enum { TAG_INTEGER = 'i', TAG_NOTHING = 'n', TAG_TEXT = 's', TAG_BYTES = 'b' };
+
+#define NO_CAUSE (-1)
+
+static inline uint8_t *put(uint8_t *at, const void *value, size_t size)
+{
+    memcpy(at, value, size);
+    return at + size;
+}
+
+static inline uint8_t *put_head(uint8_t *at, uint64_t step, uint16_t kind, uint64_t pc, uint64_t flags, int64_t cause,
+                                uint8_t arguments)
+{
+    at = put(at, &step, sizeof step);
+    at = put(at, &kind, sizeof kind);
+    at = put(at, &pc, sizeof pc);
+    at = put(at, &flags, sizeof flags);
+    at = put(at, &cause, sizeof cause);
+    return put(at, &arguments, sizeof arguments);
+}
+
+/* An integer, or the length of the text or bytes that follow. */
+static inline uint8_t *put_word(uint8_t *at, char tag, uint64_t value)
+{
+    *at = (uint8_t)tag;
+    return put(at + 1, &value, sizeof value);
+}
+
+static inline uint8_t *put_nothing(uint8_t *at)
+{
+    *at = TAG_NOTHING;
+    return at + 1;
+}
+
+#endif
