@@ -327,14 +327,13 @@ static PyObject *rows(PyObject *Py_UNUSED(self), PyObject *args)
         PyErr_SetString(PyExc_ValueError, "at least one row belongs together");
     else if (reading(&view, start, &c) && (left = count_of(c)) >= 0)
         list = PyList_New(0);
-    while (list && left) {
-        Py_ssize_t here = left < together ? 1 : together, at = 0;
-        PyObject *tuple = PyTuple_New(here * (1 + ROW));
+    for (; list && left >= together; left -= together) {
+        Py_ssize_t at = 0;
+        PyObject *tuple = PyTuple_New(together * (1 + ROW));
         struct record r;
         bool done = tuple;
-        for (Py_ssize_t i = 0; done && i < here; i++)
+        for (Py_ssize_t i = 0; done && i < together; i++)
             done = next(&c, &r) && set_row(tuple, &at, seq++, &r);
-        left -= here;
         if (!done)
             Py_CLEAR(tuple);
         if (!append(list, tuple))
@@ -386,7 +385,7 @@ static PyMethodDef methods[] = {
     {"unpack", unpack, METH_VARARGS, "unpack(data, start=0, most=...): the events from that offset on, no more than that"},
     {"rows", rows, METH_VARARGS,
      "rows(data, start, seq, together): the columns of each event from that offset on, before them its number, the first "
-     "one's being `seq`; those of so many events in one tuple, and the last ones, too few for one, each alone"},
+     "one's being `seq`; those of so many events in one tuple, without the last ones, too few for one"},
     {"skip", skip, METH_VARARGS, "skip(data, start, count): the offset behind so many events, at most the end"},
     {"until", until, METH_VARARGS,
      "until(data, step): how many events from the start on are of steps up to that one, and the offset behind them"},

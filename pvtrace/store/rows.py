@@ -22,7 +22,6 @@ _WHOLE: Final = 1 << 64
 
 EVENT_COLUMNS: Final = "step, kind, pc, flags, a, b, c, d, e, f, cause"
 EVENT_PARAMETERS: Final = "(?,?,?,?,?,?,?,?,?,?,?,?)"
-EVENT_WIDTH: Final = EVENT_PARAMETERS.count("?")
 INSERT_EVENT: Final = f"INSERT INTO event(seq, {EVENT_COLUMNS}) VALUES {EVENT_PARAMETERS}"
 INPUT_COLUMNS: Final = "step, kind, value, bytes"
 INSERT_INPUT: Final = f"INSERT INTO input(seq, {INPUT_COLUMNS}) VALUES (?,?,?,?,?)"

@@ -17,7 +17,6 @@ from pvtrace.store import database
 from pvtrace.store.pages import pack
 from pvtrace.store.rows import (
     EVENT_PARAMETERS,
-    EVENT_WIDTH,
     INSERT_CHECKPOINT,
     INSERT_EVENT,
     INSERT_INPUT,
@@ -26,10 +25,11 @@ from pvtrace.store.rows import (
     input_row,
 )
 
-AT_ONCE: Final = 64
-"""Events that are inserted by one statement: SQLite then takes two thirds of the time, and lets other threads run."""
+AT_ONCE: Final = (1024, 64, 1)
+"""Events that are inserted by one statement, as many as there are: SQLite then takes two thirds of the time, and the
+guest's thread and this one wait seldom for each other."""
 
-_INSERT_MANY: Final = INSERT_EVENT + f", {EVENT_PARAMETERS}" * (AT_ONCE - 1)
+_INSERT: Final = {count: INSERT_EVENT + f", {EVENT_PARAMETERS}" * (count - 1) for count in AT_ONCE}
 
 
 class Gathered(NamedTuple):
@@ -122,10 +122,12 @@ class Transactions:
     def _insert(self, given: Sequence[Input], done: bytes) -> None:
         inputs = (input_row(seq, item) for seq, item in enumerate(given, self.mark.inputs))
         self._connection.executemany(INSERT_INPUT, inputs)
-        made = rows(done, 0, self.mark.events, AT_ONCE)
-        single = next((at for at, row in enumerate(made) if len(row) == EVENT_WIDTH), len(made))
-        self._connection.executemany(_INSERT_MANY, made[:single])
-        self._connection.executemany(INSERT_EVENT, made[single:])
+        number, start = self.mark.events, 0
+        for together in AT_ONCE:
+            made = rows(done, start, number, together)
+            self._connection.executemany(_INSERT[together], made)
+            number += len(made) * together
+            start = skip(done, start, len(made) * together)
 
     def _insert_checkpoint(self, snapshot: Snapshot, mark: Mark) -> Checkpoint:
         step, ram_digest = snapshot.step, snapshot.ram_digest

@@ -34,4 +34,5 @@ class ScriptedTape:
         self.events.append(event)
 
     def saw_many(self, events: Packed) -> None:
-        self.events += unpack(events.data)
+        for event in unpack(events.data):
+            self.saw(event)

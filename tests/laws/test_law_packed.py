@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from pvtrace.model.events import Event, Kind, without_trailing_none
 from pvtrace.model.packed import pack, pack_rows, rows, skip, unpack, until
 from pvtrace.model.step import Step
-from pvtrace.store.rows import EVENT_WIDTH, row_event, signed
+from pvtrace.store.rows import row_event, signed
 
 HEAD = Struct("<QHQQqB")
 WORD = Struct("<cQ")
+WIDTH = 12
+"""Columns of an event."""
+
 WORDS = st.integers(0, 2**64 - 1)
 ROWABLE = st.integers(0, 2**63 - 1)
 EVENTS = st.builds(
@@ -70,9 +73,10 @@ def test_rows_are_as_described_and_come_back(events: list[Event], together: int,
     data = b"".join(map(pack, events))
     made = rows(data, 0, first, together)
     whole = len(events) // together
-    assert [len(row) // EVENT_WIDTH for row in made] == [together] * whole + [1] * (len(events) - whole * together)
-    columns = [column for row in made for column in row]
-    single = [tuple(columns[at : at + EVENT_WIDTH]) for at in range(0, len(columns), EVENT_WIDTH)]
+    assert [len(row) for row in made] == [together * WIDTH] * whole
+    rest = rows(data, skip(data, 0, whole * together), first + whole * together, 1)
+    columns = [column for row in made + rest for column in row]
+    single = [tuple(columns[at : at + WIDTH]) for at in range(0, len(columns), WIDTH)]
     assert single == [stored(first + at, event) for at, event in enumerate(events)]
     assert pack_rows([row[1:] for row in single]) == data
     assert [row_event(row[1:]) for row in single] == [plain(event) for event in events]
