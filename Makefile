@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip -qq --disable-pip-version-check
 TOOLS  := $(VENV)/tools.stamp
 READY  := $(VENV)/core.stamp
-CORE   := $(wildcard pvtrace/engine/*.c pvtrace/engine/*.h)
+CORE   := $(wildcard pvtrace/*/*.c pvtrace/*/*.h)
 CODE   := pvtrace gdbstub rom tests bench
 JOBS   ?= auto
 
@@ -42,7 +42,7 @@ trace-%: pvtrace/demo/%.elf $(READY)
 	@$(BIN)/pvtrace events traces/$*.pvt > traces/$*.events.txt
 
 clean:
-	@rm -rf $(VENV) build *.egg-info pvtrace/engine/_core*.so
+	@rm -rf $(VENV) build *.egg-info pvtrace/*/_*.so
 
 $(TOOLS): pyproject.toml
 	@echo "setting up $(VENV) (once; a minute or two)"

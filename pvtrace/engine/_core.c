@@ -53,7 +53,10 @@ static bool allocate(struct core *c, uint64_t ram_size)
     c->frames = calloc(frames, 1);
     c->tables = calloc(frames, sizeof *c->tables);
     c->writables = calloc(frames, sizeof *c->writables);
-    if (c->ram && c->scratch && c->pool && c->frames && c->tables && c->writables)
+    c->answering.announced = calloc(frames, 1);
+    c->answering.announced_frames = calloc(frames, sizeof *c->answering.announced_frames);
+    if (c->ram && c->scratch && c->pool && c->frames && c->tables && c->writables && c->answering.announced &&
+        c->answering.announced_frames)
         return true;
     PyErr_NoMemory();
     return false;
@@ -146,6 +149,8 @@ static void core_dealloc(PyObject *self)
     free(c->frames);
     free(c->tables);
     free(c->writables);
+    free(c->answering.announced);
+    free(c->answering.announced_frames);
     free((void *)c->breakpoints);
     free(c->watches);
     Py_TYPE(self)->tp_free(self);
@@ -179,9 +184,12 @@ static PyMethodDef methods[] = {
      "float_registers() -> (ST: 8 * 16 bytes, XMM: 8 * 16 bytes, control registers)"},
     {"flush_tlb", core_flush_tlb, METH_NOARGS, NULL},
     {"flush_code", core_flush_code, METH_NOARGS, NULL},
-    {"answer_calls", core_answer_calls, METH_O, "answer_calls([(unified number, how, segments, results)])"},
-    {"answer", core_answer, METH_VARARGS, "answer(on, vif, pending, viopl, hole, ticks, tsc, start, stolen)"},
-    {"take_answers", core_take_answers, METH_VARARGS, "take_answers(number, call kind, flag kind) -> events"},
+    {"answer_calls", core_answer_calls, METH_O, "answer_calls([model.answers.Answerable])"},
+    {"answer_leaves", core_answer_leaves, METH_O, "answer_leaves([(leaf, EAX, EBX, ECX, EDX)])"},
+    {"answer_ports", core_answer_ports, METH_VARARGS, "answer_ports([(steady port, value)], posting port or -1, room)"},
+    {"answer_pages", core_answer_pages, METH_VARARGS, "answer_pages(((frame, types), ...), (frame, ...))"},
+    {"answer", core_answer, METH_VARARGS, "answer(*model.answers.Facts)"},
+    {"take_answers", core_take_answers, METH_NOARGS, "take_answers() -> the fields of model.answers.Taken"},
     {"scratch", core_scratch, METH_NOARGS, NULL},
     {"save_core", core_save, METH_NOARGS, NULL},
     {"load_core", core_load, METH_VARARGS, NULL},
@@ -191,6 +199,7 @@ static PyMethodDef methods[] = {
 #define FIELD(name) (offsetof(CoreObject, c) + offsetof(struct core, name))
 static PyMemberDef members[] = {
     {"steps", T_ULONGLONG, FIELD(steps), 0, NULL},
+    {"next_event", T_ULONGLONG, FIELD(events.number), 0, "number of the next event"},
     {"touched", T_BOOL, FIELD(touch.is), READONLY, "whether something watched was accessed"},
     {"mmio", T_ULONGLONG, FIELD(physical), READONLY, "physical address of the refused access"},
     {"restarts", T_ULONGLONG, FIELD(restarts), READONLY, "stores into their own block"},

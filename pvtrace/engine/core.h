@@ -3,14 +3,21 @@
  *   mmu.c      the guest's page tables, walked when Unicorn's TLB misses
  *   block.c    what a translated block holds
  *   counter.c  the block callback, the exact step counter, the run loop
- *   answers.c  the few VMI calls that are answered here
+ *   answers.c  what is answered here instead of in Python: which, and when
+ *   calls.c    VMI calls among it
+ *   page_calls.c   those about page tables
+ *   instructions.c trapped instructions among it
+ *   registers.c   registers, and what Unicorn derives from them
+ *   access.c   the guest's memory as answers read and write it
+ *   events.c   what they have done, as bytes
  *
  * The Python type around it is told in python_core.h.
  *
- * It knows x86 paging and counting. It knows no VMI call but those of answers.c, no device, no event. */
+ * mmu.c, block.c and counter.c know x86 paging and counting, and no VMI call, no device, no event. */
 #ifndef PVTRACE_CORE_H
 #define PVTRACE_CORE_H
 
+#include "../model/event_format.h"
 #include "unicorn_abi.h"
 
 enum { PAGE = 4096, LONGEST_INSTRUCTION = 15, POOL = 1 << 18 /* records of blocks */ };
@@ -77,16 +84,23 @@ struct touch { /* the first access since take_touch that a watch is interested i
     uint64_t near, changed; /* bit i: it may have been to watch i; it changed a byte of watch i */
 };
 
-/* A call that was answered, as its events need it. */
-struct answer {
-    uint64_t step, result;
-    uint32_t site, eflags, eax, edx, ecx;
-    uint16_t unified;
-    uint8_t results, cpl; /* results: 0 none, 1 EAX, 2 EDX:EAX */
-    bool vif_before, vif;
+/* Events that were made and not yet taken over; whole ones, one behind the other. */
+enum { EVENTS_ROOM = 1 << 16, EVENTS_OF_ONE = 1 << 11 /* bytes of the events of one answer, at most */ };
+
+struct events {
+    uint8_t bytes[EVENTS_ROOM];
+    uint32_t size, count;
+    uint64_t number; /* of the next event */
+    uint64_t first, last; /* steps, if there are any */
 };
 
-enum { CALLS = 1 << 12 /* unified numbers of calls are below it */, ANSWERS = 1 << 10, STUB = 8 };
+enum {
+    CALLS = 1 << 12, /* unified numbers of calls are below it */
+    STUB = 8,        /* bytes of an entry point */
+    LEAVES = 16,     /* of CPUID, at most */
+    STEADY = 16,     /* ports, at most */
+    POSTED = 256,    /* bytes, at most */
+};
 
 enum answer_how { /* model.answers.Answer */
     ANSWER_NOT,
@@ -100,23 +114,60 @@ enum answer_how { /* model.answers.Answer */
     ANSWER_CR2,
     ANSWER_CR3,
     ANSWER_FLUSH,
+    ANSWER_WITNESSED = ANSWER_FLUSH, /* up to here a witness of exits need not see them */
+    ANSWER_CR0,
+    ANSWER_CR4,
+    ANSWER_SET_CR3,
+    ANSWER_RELOCATION,
+    ANSWER_LAZY,
+    ANSWER_SET_PXE,
+    ANSWER_SET_PXE_0,
+    ANSWER_SET_PXE_LONG,
+    ANSWER_UPDATE_PXE,
+    ANSWER_WRITE_IDT,
+    ANSWER_WRITE_GDT,
+    ANSWER_WRITE_LDT,
+    ANSWER_KERNEL_STACK_3,
+    ANSWER_KERNEL_STACK_13,
 };
 
 /* How calls are answered, and all that this depends on beside the CPU. */
 struct answering {
     struct answerable {
-        uint8_t how, segments, results; /* segments: how many must be flat, 2 or 4 */
+        uint8_t how, segments, results, words; /* segments: how many must be flat, 2 or 4; words: arguments on the stack */
+        uint16_t entry; /* offset of its entry point in the ROM */
+        bool told;      /* by the relocation query */
     } call[CALLS];
-    bool on;
+    struct leaf {
+        uint32_t leaf, eax, ebx, ecx, edx;
+    } leaf[LEAVES]; /* of CPUID */
+    uint32_t leaves;
+    struct steady {
+        uint16_t port;
+        uint8_t value;
+    } steady[STEADY]; /* ports whose reading changes nothing, until there is another exit */
+    uint32_t nsteady;
+    uint8_t *announced; /* by frame: types of a page table, and TOLD; see page_calls.c */
+    uint32_t *announced_frames, nannounced;
+
+    bool on;          /* anything is answered */
+    bool all;         /* else only what changes nothing that a witness of exits has to see */
+    bool paravirtual;
+    bool at_once;     /* no call waits (x86.latitude, defer) */
     bool vif;
-    bool pending;   /* an interrupt waits for virtual IF */
-    uint8_t viopl;
-    uint64_t hole;  /* first linear address of the hypervisor */
-    uint64_t ticks; /* virtual time at step 0, modulo 2^64 */
-    uint64_t tsc;   /* time-stamp counter minus virtual time */
+    bool pending;     /* an interrupt waits for virtual IF */
+    uint8_t viopl, lazy;
+    uint64_t hole;    /* first linear address of the hypervisor */
+    uint64_t ticks;   /* virtual time at step 0, modulo 2^64 */
+    uint64_t tsc;     /* time-stamp counter minus virtual time */
     uint64_t start, stolen; /* of the cycle counters */
-    uint32_t count;
-    struct answer ring[ANSWERS];
+    bool has_kernel_stack;
+    uint16_t kernel_ss;
+    uint32_t kernel_esp;
+    int32_t post_port; /* a byte written there only leaves the machine; -1: there is none */
+    uint32_t post_room;
+    uint8_t posted[POSTED];
+    uint32_t nposted;
 };
 
 struct core {
@@ -165,6 +216,7 @@ struct core {
     uint32_t ntables, nwritables;
 
     struct answering answering;
+    struct events events;
 
     uint64_t restarts, splits, table_stores; /* for the curious */
 };
@@ -190,9 +242,57 @@ void block_learn(struct core *c, struct block *b, translation_block *tb);
 int block_index(const translation_block *tb, uint32_t pc);
 bool block_breakpoint(const struct core *c, uint32_t pc);
 
+/* ---- registers.c */
+enum { SEGMENT_ES, SEGMENT_CS, SEGMENT_SS, SEGMENT_DS, SEGMENTS_LOADED = 6 };
+enum { EAX, ECX, EDX, EBX, ESP };
+enum { DESCRIPTOR_BIG = 0x400000 };
+uint32_t registers_flags(struct core *c);
+void registers_set_flags(struct core *c, uint32_t flags);
+void registers_set_eip(struct core *c, uint32_t eip);
+void registers_set_segment(struct core *c, int number, env_segment segment);
+bool registers_set_cr(struct core *c, int number, uint32_t value);
+
+/* ---- access.c */
+const uint8_t *access_load(struct core *c, uint32_t linear, uint32_t size, unsigned how);
+bool access_may_store(struct core *c, uint32_t linear, uint32_t size);
+void access_store(struct core *c, uint32_t linear, const void *data, uint32_t size);
+
+/* ---- events.c */
+struct event {
+    enum event_kind kind;
+    uint32_t pc;
+    const char *text; /* the first argument; NULL: it has none of text */
+    uint64_t argument[EVENT_ARGUMENTS];
+    uint8_t arguments, nothing; /* how many beside the text; bit i: argument i is None */
+    bool caused;
+    uint64_t cause;
+};
+struct flags { /* machine.journal.Flags */
+    uint32_t real;
+    bool vif;
+    uint8_t viopl;
+};
+bool events_fit(const struct core *c);
+uint64_t events_put(struct core *c, const struct event *event); /* its number */
+struct flags events_flags(struct core *c);
+void events_transitions(struct core *c, struct flags before, uint32_t pc, uint64_t how, uint64_t cause);
+
 /* ---- answers.c */
-bool answer_call(struct core *c);
+bool answer(struct core *c, enum exit_code code, uint64_t until);
 bool answer_due(const struct core *c);
+
+/* ---- calls.c */
+bool calls_answer(struct core *c, const uint8_t *stub, uint64_t until);
+bool calls_flat(const env_segment *s, uint64_t hole);
+
+/* ---- page_calls.c */
+enum { TYPE_DIRECTORY = 2, TYPE_TOLD = 0x80 }; /* vmi.page_types */
+bool page_call_may(struct core *c, const struct answerable *call);
+void page_call(struct core *c, const struct answerable *call);
+bool page_root_known(const struct core *c, uint32_t cr3);
+
+/* ---- instructions.c */
+bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until);
 
 /* ---- counter.c */
 void counter_block(uc_engine *engine, uint64_t pc, uint32_t size, void *block);

@@ -1,58 +1,146 @@
-/* Methods of the Python type: what answers.c needs to be told, and the events of what it has answered. The order of an
- * event's columns is that of model.events. */
+/* Methods of the Python type: what answers need to be told (model.answers), and taking over what was answered. */
 #include "python_core.h"
 
-enum { IF_NUMBER = 9, HOW_CALL = 0x100 /* machine.calls.HOW_CALL */ };
+/* Hand each tuple of a sequence to `parse` with its number; false if one was refused, with an exception. */
+typedef bool parse_item(struct answering *a, PyObject *item, Py_ssize_t number);
 
-static bool parse_call(PyObject *item, struct answerable *calls)
+static PyObject *each(PyObject *self, PyObject *sequence, Py_ssize_t most, parse_item *parse)
 {
-    unsigned unified, how, segments, results;
-    if (!PyArg_ParseTuple(item, "IIII", &unified, &how, &segments, &results))
+    PyObject *tuple = PySequence_Tuple(sequence);
+    if (!tuple)
+        return NULL;
+    Py_ssize_t count = PyTuple_GET_SIZE(tuple);
+    bool done = count <= most;
+    if (!done)
+        PyErr_Format(PyExc_ValueError, "at most %zd can be answered", most);
+    for (Py_ssize_t i = 0; done && i < count; i++)
+        done = parse(&CORE(self)->answering, PyTuple_GET_ITEM(tuple, i), i);
+    Py_DECREF(tuple);
+    return done ? PyLong_FromSsize_t(count) : NULL;
+}
+
+static bool parse_call(struct answering *a, PyObject *item, Py_ssize_t Py_UNUSED(number))
+{
+    unsigned unified, how, segments, results, words, entry;
+    int told;
+    if (!PyArg_ParseTuple(item, "IIIIIIp", &unified, &how, &segments, &results, &words, &entry, &told))
         return false;
     if (unified >= CALLS) {
         PyErr_Format(PyExc_ValueError, "%u is no unified number of a call", unified);
         return false;
     }
-    calls[unified] = (struct answerable){(uint8_t)how, (uint8_t)segments, (uint8_t)results};
+    a->call[unified] = (struct answerable){(uint8_t)how, (uint8_t)segments, (uint8_t)results, (uint8_t)words,
+                                           (uint16_t)entry, told};
     return true;
 }
 
 PyObject *core_answer_calls(PyObject *self, PyObject *calls)
 {
-    PyObject *tuple = PySequence_Tuple(calls);
-    if (!tuple)
+    return each(self, calls, CALLS, parse_call);
+}
+
+static bool parse_leaf(struct answering *a, PyObject *item, Py_ssize_t number)
+{
+    struct leaf *l = &a->leaf[number];
+    return PyArg_ParseTuple(item, "IIIII", &l->leaf, &l->eax, &l->ebx, &l->ecx, &l->edx);
+}
+
+PyObject *core_answer_leaves(PyObject *self, PyObject *leaves)
+{
+    CORE(self)->answering.leaves = 0;
+    PyObject *count = each(self, leaves, LEAVES, parse_leaf);
+    if (count)
+        CORE(self)->answering.leaves = (uint32_t)PyLong_AsUnsignedLong(count);
+    return count;
+}
+
+static bool parse_steady(struct answering *a, PyObject *item, Py_ssize_t number)
+{
+    return PyArg_ParseTuple(item, "HB", &a->steady[number].port, &a->steady[number].value);
+}
+
+PyObject *core_answer_ports(PyObject *self, PyObject *args)
+{
+    struct answering *a = &CORE(self)->answering;
+    PyObject *steady;
+    int port;
+    unsigned room;
+    a->nsteady = 0;
+    if (!PyArg_ParseTuple(args, "OiI", &steady, &port, &room))
         return NULL;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple) && !PyErr_Occurred(); i++)
-        parse_call(PyTuple_GET_ITEM(tuple, i), CORE(self)->answering.call);
-    Py_DECREF(tuple);
-    if (PyErr_Occurred())
+    a->post_port = port;
+    a->post_room = room < POSTED ? room : POSTED;
+    PyObject *count = each(self, steady, STEADY, parse_steady);
+    if (count)
+        a->nsteady = (uint32_t)PyLong_AsUnsignedLong(count);
+    return count;
+}
+
+/* The frames that are announced as page tables, as (frame, types), and those that were told of. */
+PyObject *core_answer_pages(PyObject *self, PyObject *args)
+{
+    struct core *c = CORE(self);
+    struct answering *a = &c->answering;
+    PyObject *announced, *told;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyTuple_Type, &announced, &PyTuple_Type, &told))
         return NULL;
+    uint64_t frames = c->ram_size / PAGE;
+    while (a->nannounced)
+        a->announced[a->announced_frames[--a->nannounced]] = 0;
+    Py_ssize_t count = PyTuple_GET_SIZE(announced), all = count + PyTuple_GET_SIZE(told);
+    for (Py_ssize_t i = 0; i < all; i++) {
+        unsigned long long frame, types = TYPE_TOLD;
+        PyObject *item = i < count ? PyTuple_GET_ITEM(announced, i) : PyTuple_GET_ITEM(told, i - count);
+        if (i >= count)
+            frame = PyLong_AsUnsignedLongLong(item);
+        else if (!PyArg_ParseTuple(item, "KK", &frame, &types))
+            return NULL;
+        if (PyErr_Occurred())
+            return NULL;
+        if (frame >= frames || a->announced[frame])
+            continue; /* beyond memory: left to Python */
+        a->announced[frame] = (uint8_t)types;
+        a->announced_frames[a->nannounced++] = (uint32_t)frame;
+    }
     Py_RETURN_NONE;
 }
 
+/* model.answers.Facts */
 PyObject *core_answer(PyObject *self, PyObject *args)
 {
     struct answering *a = &CORE(self)->answering;
-    int on, vif, pending;
+    int on, all, paravirtual, at_once, vif, pending;
+    unsigned char viopl, lazy;
     unsigned long long hole, ticks, tsc, start, stolen;
-    unsigned char viopl;
-    if (!PyArg_ParseTuple(args, "pppbKKKKK", &on, &vif, &pending, &viopl, &hole, &ticks, &tsc, &start, &stolen))
+    PyObject *stack;
+    if (!PyArg_ParseTuple(args, "ppppppbbKKKKKO", &on, &all, &paravirtual, &at_once, &vif, &pending, &viopl, &lazy, &hole,
+                          &ticks, &tsc, &start, &stolen, &stack))
+        return NULL;
+    unsigned ss = 0, esp = 0;
+    if (stack != Py_None && !PyArg_ParseTuple(stack, "II", &ss, &esp))
         return NULL;
     a->on = on;
+    a->all = all;
+    a->paravirtual = paravirtual;
+    a->at_once = at_once;
     a->vif = vif;
     a->pending = pending;
     a->viopl = viopl;
+    a->lazy = lazy;
     a->hole = hole;
     a->ticks = ticks;
     a->tsc = tsc;
     a->start = start;
     a->stolen = stolen;
+    a->has_kernel_stack = stack != Py_None;
+    a->kernel_ss = (uint16_t)ss;
+    a->kernel_esp = esp;
     Py_RETURN_NONE;
 }
 
 PyObject *get_answered(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(CORE(self)->answering.count);
+    return PyBool_FromLong(CORE(self)->events.count);
 }
 
 PyObject *get_vif(PyObject *self, void *Py_UNUSED(closure))
@@ -69,57 +157,18 @@ int set_vif(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
-/* ------------------------------------------------------------------ events */
-
-/* Also releases `event`. */
-static bool append(PyObject *events, PyObject *event)
-{
-    bool done = event && PyList_Append(events, event) == 0;
-    Py_XDECREF(event);
-    return done;
-}
-
-/* No stack words, and nothing behind the last column that has a value. */
-static PyObject *call_columns(const struct answer *a)
-{
-    if (!a->results)
-        return Py_BuildValue("(IIII)", a->unified, a->eax, a->edx, a->ecx);
-    unsigned long long result = a->results == 2 ? a->result : (uint32_t)a->result;
-    return Py_BuildValue("(IIIIOK)", a->unified, a->eax, a->edx, a->ecx, Py_None, result);
-}
-
-static uint64_t flags_of(const struct answer *a, uint8_t viopl)
-{
-    return a->eflags | (uint64_t)a->vif << 32 | (uint64_t)viopl << 33 | (uint64_t)a->cpl << 35;
-}
-
-/* The call, and the change of virtual IF if there was one. `number`: of the call's event. */
-static bool append_answer(PyObject *events, const struct answer *a, uint8_t viopl, unsigned long long number,
-                          PyObject *call, PyObject *flag)
-{
-    unsigned long long step = a->step, flags = flags_of(a, viopl);
-    int real = a->eflags >> IF_NUMBER & 1;
-    if (!append(events, Py_BuildValue("(KOIKNO)", step, call, a->site, flags, call_columns(a), Py_None)))
-        return false;
-    return a->vif == a->vif_before ||
-           append(events, Py_BuildValue("(KOIK(iiiiii)K)", step, flag, a->site, flags, IF_NUMBER, a->vif_before, a->vif,
-                                        real, real, HOW_CALL | a->unified, number));
-}
-
-/* The events of all answers, as tuples with the fields of model.events.Event; the first one's number is `number`. */
-PyObject *core_take_answers(PyObject *self, PyObject *args)
+/* What was done, as model.answers.Taken has it; from here on it is Python's. */
+PyObject *core_take_answers(PyObject *self, PyObject *Py_UNUSED(none))
 {
     struct answering *a = &CORE(self)->answering;
-    unsigned long long number;
-    PyObject *call, *flag, *events;
-    if (!PyArg_ParseTuple(args, "KOO", &number, &call, &flag) || !(events = PyList_New(0)))
+    struct events *e = &CORE(self)->events;
+    PyObject *stack = a->has_kernel_stack ? Py_BuildValue("(HI)", a->kernel_ss, a->kernel_esp) : Py_NewRef(Py_None);
+    if (!stack)
         return NULL;
-    for (uint32_t i = 0; events && i < a->count; i++) {
-        unsigned long long here = number + (unsigned long long)PyList_GET_SIZE(events);
-        if (!append_answer(events, &a->ring[i], a->viopl, here, call, flag))
-            Py_CLEAR(events);
-    }
-    if (events)
-        a->count = 0;
-    return events;
+    PyObject *taken = Py_BuildValue("(y#IKKNIINy#)", e->bytes, (Py_ssize_t)e->size, e->count, (unsigned long long)e->first,
+                                    (unsigned long long)e->last, PyBool_FromLong(a->vif), a->viopl, a->lazy, stack,
+                                    a->posted, (Py_ssize_t)a->nposted);
+    if (taken)
+        e->size = e->count = a->nposted = 0;
+    return taken;
 }

@@ -2,21 +2,6 @@
  * step when they are set from outside. No memory, no running. */
 #include "python_core.h"
 
-enum { CR0_PE = 1, EFLAGS_VM = 0x20000, DESCRIPTOR_BIG = 0x400000, ES = 0, DS = 3 };
-
-static void hidden_flags(env_state *env)
-{
-    uint32_t h = env->hflags & ~(uint32_t)(HF_CS32 | HF_SS32 | HF_ADDSEG);
-    if (env->segs[CS].flags & DESCRIPTOR_BIG)
-        h |= HF_CS32;
-    if (env->segs[SS].flags & DESCRIPTOR_BIG)
-        h |= HF_SS32;
-    if (!(env->cr[0] & CR0_PE) || env->eflags & EFLAGS_VM || !(h & HF_CS32) ||
-        (env->segs[DS].base | env->segs[ES].base | env->segs[SS].base))
-        h |= HF_ADDSEG;
-    env->hflags = h;
-}
-
 /* ------------------------------------------------------------------ general registers */
 
 static uint64_t *general_register(struct core *c, long number)
@@ -56,23 +41,9 @@ PyObject *core_gprs(PyObject *self, PyObject *Py_UNUSED(none))
 
 /* ------------------------------------------------------------------ EIP, EFLAGS, and what is behind them */
 
-uint32_t read_flags(struct core *c)
-{
-    uint64_t value = 0;
-    uc.reg_read(c->engine, UC_X86_REG_EFLAGS, &value);
-    return (uint32_t)value;
-}
-
-void write_flags(struct core *c, uint32_t flags)
-{
-    uint64_t value = flags;
-    uc.reg_write(c->engine, UC_X86_REG_EFLAGS, &value);
-    hidden_flags(c->env);
-}
-
 PyObject *get_eflags(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromUnsignedLong(read_flags(CORE(self)));
+    return PyLong_FromUnsignedLong(registers_flags(CORE(self)));
 }
 
 int set_eflags(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
@@ -80,7 +51,7 @@ int set_eflags(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     unsigned long long flags;
     if (!property_value(value, &flags))
         return -1;
-    write_flags(CORE(self), (uint32_t)flags);
+    registers_set_flags(CORE(self), (uint32_t)flags);
     return 0;
 }
 
@@ -94,8 +65,7 @@ int set_eip(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     unsigned long long eip;
     if (!property_value(value, &eip))
         return -1;
-    CORE(self)->env->eip = (uint32_t)eip;
-    CORE(self)->env->hflags &= ~(uint32_t)HF_INHIBIT; /* an instruction is complete: its shadow has passed */
+    registers_set_eip(CORE(self), (uint32_t)eip);
     return 0;
 }
 
@@ -144,22 +114,19 @@ PyObject *core_segment(PyObject *self, PyObject *number)
 
 PyObject *core_set_segment(PyObject *self, PyObject *args)
 {
-    env_state *env = CORE(self)->env;
     int number;
     unsigned selector, base, limit, flags;
     if (!PyArg_ParseTuple(args, "iIIII", &number, &selector, &base, &limit, &flags))
         return NULL;
-    env_segment *s = segment_register(env, number);
+    env_segment *s = segment_register(CORE(self)->env, number);
     if (!s)
         return no_segment();
-    s->selector = selector;
-    s->base = base;
-    s->limit = limit;
-    s->flags = number == TR ? tr_flags(flags) : flags;
-    if (number == SS) /* CPL is the DPL of SS */
-        env->hflags = (env->hflags & ~(uint32_t)HF_CPL) | (flags >> 13 & HF_CPL);
-    if (number < 6)
-        hidden_flags(env);
+    env_segment loaded = {.selector = selector, .base = base, .limit = limit,
+                          .flags = number == TR ? tr_flags(flags) : flags};
+    if (number < SEGMENTS_LOADED)
+        registers_set_segment(CORE(self), number, loaded);
+    else
+        *s = loaded;
     Py_RETURN_NONE;
 }
 
@@ -175,20 +142,12 @@ PyObject *core_cr(PyObject *self, PyObject *arg)
 
 PyObject *core_set_cr(PyObject *self, PyObject *args)
 {
-    struct core *c = CORE(self);
     int number;
     unsigned value;
     if (!PyArg_ParseTuple(args, "iI", &number, &value))
         return NULL;
-    switch (number) {
-    case 0: uc.update_cr0(c->env, value); break;
-    case 2: c->env->cr[2] = value; Py_RETURN_NONE;
-    case 3: uc.update_cr3(c->env, value); break;
-    case 4: uc.update_cr4(c->env, value); break;
-    default: return PyErr_Format(PyExc_IndexError, "no such control register");
-    }
-    hidden_flags(c->env);
-    mmu_flush(c);
+    if (!registers_set_cr(CORE(self), number, value))
+        return PyErr_Format(PyExc_IndexError, "no such control register");
     Py_RETURN_NONE;
 }
 

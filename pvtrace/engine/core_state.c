@@ -17,7 +17,7 @@ _Static_assert(sizeof(struct saved) == 320 + ENV_KEPT_END - ENV_KEPT_START, "the
 PyObject *core_save(PyObject *self, PyObject *Py_UNUSED(none))
 {
     struct core *c = CORE(self);
-    struct saved s = {.steps = c->steps, .eip = (uint32_t)c->env->eip, .eflags = read_flags(c)};
+    struct saved s = {.steps = c->steps, .eip = (uint32_t)c->env->eip, .eflags = registers_flags(c)};
     s.inhibit = c->env->hflags & HF_INHIBIT;
     s.cpl = c->env->hflags & HF_CPL;
     for (int i = 0; i < GPRS; i++)
@@ -74,7 +74,7 @@ PyObject *core_load(PyObject *self, PyObject *args)
         *segment_register(c->env, i) = s.segments[i];
     c->env->tr.flags = tr_flags(c->env->tr.flags); /* whatever the file says */
     c->env->hflags = (c->env->hflags & ~(uint32_t)(HF_INHIBIT | HF_CPL)) | (s.inhibit & HF_INHIBIT) | (s.cpl & HF_CPL);
-    write_flags(c, s.eflags);
+    registers_set_flags(c, s.eflags);
     *(int32_t *)field(c->env, ENV_OLD_EXCEPTION) = -1;
     c->broke_at = UINT64_MAX;
     c->touch = (struct touch){0};

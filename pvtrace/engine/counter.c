@@ -380,7 +380,7 @@ enum exit_code counter_run(struct core *c, uint64_t until)
         code = go(c);
         c->passing = -1;
         c->steps += (uint64_t)(slice - budget);
-        if (code == EXIT_INTERCEPT && answer_call(c)) {
+        if (answer(c, code, until)) {
             code = EXIT_ARRIVED;
             if (answer_due(c))
                 break;

@@ -5,7 +5,7 @@
  *   core_registers.c  registers, flags, segments
  *   core_memory.c     reading and writing memory, dirty pages, the TLB
  *   core_state.c      the whole state of the CPU as bytes
- *   core_answers.c    what answers.c needs to be told, and what it has to tell
+ *   core_answers.c    what answers.c needs to be told, and what it has done
  *
  * Numbers from Python: registers and addresses are taken modulo their width, as the machine would; sizes are not: one
  * that is negative or larger than the address space is an error. */
@@ -38,7 +38,7 @@ core_method core_flush_code;
 core_getter get_fault, get_mmio_store;
 
 /* ---- core_registers.c */
-enum { GPRS = 8, SEGMENTS = 10, CRS = 5, CS = 1, SS = 2, TR = 7 };
+enum { GPRS = 8, SEGMENTS = 10, CRS = 5, TR = 7 };
 enum { ATTRIBUTES = 0x00f0ff00 }; /* of a descriptor's second doubleword; Unicorn keeps all of it */
 core_method core_gpr, core_set_gpr, core_gprs;
 core_method core_segment, core_set_segment;
@@ -48,8 +48,6 @@ core_getter get_eip, get_eflags, get_cpl, get_shadowed;
 core_setter set_eip, set_eflags;
 env_segment *segment_register(env_state *env, long number); /* NULL: there is no such register */
 uint32_t tr_flags(uint32_t flags);                          /* those that Unicorn can live with */
-uint32_t read_flags(struct core *c);
-void write_flags(struct core *c, uint32_t flags);
 
 /* ---- core_memory.c */
 core_method core_physical, core_read, core_peek, core_write;
@@ -63,7 +61,8 @@ int scratch_buffer(PyObject *self, Py_buffer *view, int flags); /* the buffer of
 core_method core_save, core_load;
 
 /* ---- core_answers.c */
-core_method core_answer_calls, core_answer, core_take_answers;
+core_method core_answer_calls, core_answer_leaves, core_answer_ports, core_answer_pages, core_answer;
+core_method core_take_answers;
 core_getter get_answered, get_vif;
 core_setter set_vif;
 

@@ -11,9 +11,10 @@ from typing import Final
 from pvtrace.engine import _core, library, mmio
 from pvtrace.engine.intercepts import ONE_BYTE, SEEN_ONE_BYTE, SEEN_TWO_BYTE, TWO_BYTE, is_shown_only
 from pvtrace.engine.recognise import code_at, code_bits, recognise
-from pvtrace.model.answers import Facts
+from pvtrace.model.answers import Facts, Taken
 from pvtrace.model.errors import EngineError
 from pvtrace.model.exits import Arrived, Breakpoint, Exit, Fault, MmioRead, MmioWrite, Seen, Sensitive, Watchpoint
+from pvtrace.model.packed import Packed
 from pvtrace.model.registers import Registers, Seg, Segment, TableRegister
 from pvtrace.model.snapshot import PAGE
 from pvtrace.model.step import Step
@@ -45,6 +46,10 @@ class UnicornCpu(_core.Core):
 
     def tell(self, facts: Facts) -> None:
         self.answer(*facts)
+
+    def taken(self) -> Taken:
+        data, total, first, last, vif, viopl, lazy, kernel_stack, posted = self.take_answers()
+        return Taken(Packed(data, total, Step(first), Step(last)), vif, viopl, lazy, kernel_stack, posted)
 
     def run(self, until: Step) -> Exit:
         if self._pending is not None:

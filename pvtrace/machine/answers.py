@@ -1,21 +1,25 @@
-"""The calls that the CPU answers by itself (engine/answers.c): which, when, and what becomes of them.
+"""What the CPU answers by itself (engine/answers.c): which calls and instructions, when, and what becomes of them.
 
-The handlers in vmi are the specification: who answers changes nothing that a guest or a recording shows. A witness is
-not shown such calls; it hears of them by their events.
+The handlers in vmi and x86 are the specification: who answers changes nothing that a guest or a recording shows. A
+witness of exits is not shown the calls of `HOW` up to FLUSH, which it hears of by their events, and everything else by
+exits.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pvtrace.machine.calls import results
-from pvtrace.model.answers import Answer, Answerable, Facts
-from pvtrace.model.events import Kind
+from pvtrace.machine.calls import entry_of, results
+from pvtrace.machine.journal import LINE
+from pvtrace.model.answers import NOT, Answer, Answerable, Facts
 from pvtrace.model.exits import Exit
 from pvtrace.model.step import Step
-from pvtrace.x86.machine_specific import TSC
+from pvtrace.vmi.init import Relocation, relocation
+from pvtrace.x86.cpuid import leaves
+from pvtrace.x86.machine_specific import TSC, has_apic
 from pvtrace.x86.state import System
-from rom.abi import Generation, calls, unified
+from rom.abi import Generation, calls
+from rom.layout import entry_offset
 
 if TYPE_CHECKING:
     from pvtrace.machine.machine import Machine
@@ -33,37 +37,72 @@ HOW: Final = {
     "GetCR3": Answer.CR3,
     "InvalPage": Answer.FLUSH,
     "FlushTLB": Answer.FLUSH,
+    "GetCR0": Answer.CR0,
+    "GetCR4": Answer.CR4,
+    "SetCR3": Answer.SET_CR3,
+    "GetRelocationInfo": Answer.RELOCATION,
+    "SetLazyMode": Answer.LAZY,
+    "SetPxE": Answer.SET_PXE,
+    "SetPxE0": Answer.SET_PXE_0,
+    "SetPxELong": Answer.SET_PXE_LONG,
+    "SetPxELong0": Answer.SET_PXE_LONG,
+    "UpdatePxE": Answer.UPDATE_PXE,
+    "UpdatePxELong": Answer.UPDATE_PXE,
+    "WriteIDTEntry": Answer.WRITE_IDT,
+    "WriteGDTEntry": Answer.WRITE_GDT,
+    "WriteLDTEntry": Answer.WRITE_LDT,
+    "UpdateKernelStack": Answer.KERNEL_STACK_3,
 }
-"""By the call's name in rom.abi. None of them has arguments on the stack."""
+"""By the call's name in rom.abi."""
+
+_IN_13: Final[dict[int, int]] = {Answer.KERNEL_STACK_3: Answer.KERNEL_STACK_13}
+"""Where 13.x takes other arguments."""
 
 _MASK64: Final = (1 << 64) - 1
 
 
 def answerable() -> Iterator[Answerable]:
-    """What the CPU is to know of the calls in HOW, in both generations."""
+    """What the CPU is to know of all calls of both generations."""
     for generation in Generation:
         for number, info in calls(generation).items():
-            if info.name in HOW:
-                yield Answerable(unified(generation, number), HOW[info.name], info.segments, results(info))
+            how: int = HOW.get(info.name, NOT)
+            if generation is Generation.V13:
+                how = _IN_13.get(how, how)
+            entry = entry_of(generation, number, info)
+            yield Answerable(
+                entry.unified,
+                how,
+                info.segments,
+                results(info),
+                entry.stack_words,
+                entry_offset(generation, number),
+                relocation(generation, number) is not Relocation.NONE,
+            )
 
 
 class Answers:
-    """Runs the CPU of one machine and takes over what it has answered. `allowed`: whether it may answer at all."""
+    """Runs the CPU of one machine and takes over what it has answered. `allowed`: whether it may answer at all; `lag`:
+    whether who hears the console may hear it later than the guest speaks."""
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
         self._system, self._vmi, self._clock = machine.system, machine.vmi, machine.clock
-        self._pending = self._on = False
+        self._pending = self._on = self._all = False
         self._twins = (machine.system, replace(machine.system, vif=not machine.system.vif))
+        self._pages: tuple[object, object] = ((), ())
+        self._apic: bool | None = None
+        self._ports = (-1, 0)
         self.allowed = True
+        self.lag = False
         machine.cpu.answer_calls(tuple(answerable()))
 
     def run(self, until: Step, pending: bool) -> Exit:
         """Cpu.run; an answer that lets an interrupt in ends it, too. `pending`: one waits for the guest's IF."""
         machine = self._machine
-        on = self.allowed
+        cpu = machine.cpu
+        on, witnessed = self.allowed, machine.witness is not None
         if machine.system is not self._system and self._differ_in_vif(machine.system, self._system):
-            machine.cpu.vif = machine.system.vif  # the change that is frequent
+            cpu.vif = machine.system.vif  # the change that is frequent
             self._system = machine.system
         if (  # frozen values: what is the same object has not changed
             machine.system is not self._system
@@ -71,36 +110,79 @@ class Answers:
             or machine.clock is not self._clock
             or pending is not self._pending
             or on is not self._on
+            or self._all is witnessed
         ):
             self._system, self._vmi, self._clock = machine.system, machine.vmi, machine.clock
-            self._pending, self._on = pending, on
-            machine.cpu.tell(self._facts())
-        exit_ = machine.cpu.run(until)
-        if machine.cpu.answered:
+            self._pending, self._on, self._all = pending, on, not witnessed
+            cpu.tell(self._facts())
+            self._tell_of_pages()
+            self._tell_of_leaves()
+        if on and not witnessed:
+            self._tell_of_ports()
+        cpu.next_event = machine.journal.count
+        exit_ = cpu.run(until)
+        if cpu.answered:
             self._take_over()
         return exit_
 
     def _facts(self) -> Facts:
         system, vmi, clock = self._system, self._vmi, self._clock
         return Facts(
-            on=self._on and system.paravirtual and not vmi.held,
+            on=self._on and not vmi.held,
+            all=self._all,
+            paravirtual=system.paravirtual,
+            at_once=not self._machine.latitude.defer,
             vif=system.vif,
             pending=self._pending,
             viopl=system.viopl,
+            lazy=vmi.lazy,
             hole=system.hole,
             ticks=(clock.base_ticks - clock.base_step) & _MASK64,
             tsc=system.msr(TSC),
             start=vmi.start,
             stolen=vmi.stolen,
+            kernel_stack=system.kernel_stack,
         )
 
-    def _take_over(self) -> None:
-        """Log what was answered, and keep the guest's IF as it was left."""
+    def _tell_of_pages(self) -> None:
+        vmi = self._vmi
+        if vmi.page_types is not self._pages[0] or vmi.told is not self._pages[1]:
+            self._pages = (vmi.page_types, vmi.told)
+            self._machine.cpu.answer_pages(vmi.page_types, vmi.told)
+
+    def _tell_of_leaves(self) -> None:
+        apic = has_apic(self._system)
+        if apic is not self._apic:
+            self._apic = apic
+            self._machine.cpu.answer_leaves([(leaf, *values) for leaf, values in leaves(apic=apic).items()])
+
+    def _tell_of_ports(self) -> None:
+        """Devices change at any exit; what the guest has said of a line is what may still be posted."""
         machine = self._machine
-        cpu, journal = machine.cpu, machine.journal
-        if cpu.vif is not machine.system.vif:
-            self._system = machine.system = self.flipped(machine.system)  # the CPU knows
-        journal.saw_all(cpu.take_answers(journal.count, Kind.HYPERCALL, Kind.FLAG_TRANSITION))
+        platform, journal = machine.platform, machine.journal
+        ports = (platform.uart.changes, len(journal.line))
+        if ports != self._ports:
+            self._ports = ports
+            posting = platform.posting if self.lag or journal.heard is None else None
+            room = LINE - 1 - len(journal.line)
+            machine.cpu.answer_ports(platform.steady(), -1 if posting is None else posting, room)
+
+    def _take_over(self) -> None:
+        """Log what was answered, and keep what it has changed."""
+        machine = self._machine
+        journal = machine.journal
+        taken = machine.cpu.taken()
+        journal.saw_many(taken.events)
+        system = machine.system
+        if taken.vif is not system.vif:
+            self._system = machine.system = self.flipped(system)  # the CPU knows
+        if taken.kernel_stack != system.kernel_stack:
+            self._system = machine.system = replace(machine.system, kernel_stack=taken.kernel_stack)
+        if taken.lazy != machine.vmi.lazy:
+            self._vmi = machine.vmi = replace(machine.vmi, lazy=taken.lazy)
+        for byte in taken.posted:
+            journal.transmitted(byte, machine.system)
+        self._ports = (self._ports[0], len(journal.line))
 
     def flipped(self, system: System) -> System:
         """With the other virtual IF. It changes to and fro, so the last two are kept."""

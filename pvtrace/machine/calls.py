@@ -56,17 +56,19 @@ def results(info: CallInfo) -> int:
     return (2 if Place.EDX in places else 1) if Place.EAX in places else 0
 
 
+def entry_of(generation: Generation, number: int, info: CallInfo) -> EntryPoint:
+    """The entry point of this call."""
+    places = {operand.place for operand in info.arguments}
+    words = 2 if Place.STACK2 in places else int(Place.STACK1 in places)
+    return EntryPoint(generation, number, unified(generation, number), info, words, results(info))
+
+
 @lru_cache(maxsize=1024)
 def entry_point(code: bytes) -> EntryPoint | None:
     """The entry point that these STUB_SIZE bytes are; None if they are none."""
     found = identify(code)
     info = by_number(*found) if found else None
-    if found is None or info is None:
-        return None
-    generation, number = found
-    places = {operand.place for operand in info.arguments}
-    words = 2 if Place.STACK2 in places else int(Place.STACK1 in places)
-    return EntryPoint(generation, number, unified(generation, number), info, words, results(info))
+    return entry_of(*found, info) if found and info else None
 
 
 def made_through(entered: EntryPoint, view: View) -> Call:

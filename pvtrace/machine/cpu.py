@@ -1,10 +1,9 @@
 """The waist between the machine and the CPU: below it Unicorn, above it none."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from pvtrace.model.answers import Answerable, Facts
-from pvtrace.model.events import Kind
+from pvtrace.model.answers import Answerable, Facts, Taken
 from pvtrace.model.exits import Exit
 from pvtrace.model.registers import Registers, Segment, TableRegister
 from pvtrace.model.step import Step
@@ -31,25 +30,42 @@ class Cpu(Protocol):
         """
         ...
 
-    def answer_calls(self, calls: Sequence[Answerable]) -> None:
+    # ------------------------------------------------------------------ answers: see model.answers
+
+    def answer_calls(self, calls: Sequence[Answerable], /) -> int:
         """VMI calls that `run` may answer by itself, without an exit, as their handlers would. `tell` says when."""
+        ...
+
+    def answer_leaves(self, leaves: Sequence[tuple[int, int, int, int, int]], /) -> int:
+        """The leaves of CPUID that it may answer: leaf, EAX, EBX, ECX, EDX."""
+        ...
+
+    def answer_ports(self, steady: Sequence[tuple[int, int]], posting: int, room: int, /) -> int:
+        """Ports that read this byte without any effect; the port where a byte that is written is only told by
+        `taken`, -1 for none, and how many of those there may be. Each call ends what the last one said."""
+        ...
+
+    def answer_pages(self, announced: tuple[tuple[int, int], ...], told: tuple[int, ...], /) -> None:
+        """The page frames that are announced as page tables, with their types, and those that it was told of."""
         ...
 
     def tell(self, facts: Facts) -> None:
         """What its answers depend on, until it is told anew; at first it answers nothing. Not part of the state."""
         ...
 
+    next_event: int
+    """The number that the next event will have."""
+
     @property
     def answered(self) -> bool:
-        """Whether `run` has answered calls; it then may also end, as Arrived, behind one that lets an interrupt in."""
+        """Whether `run` has answered something; it then may also end, as Arrived, behind what lets an interrupt in."""
         ...
 
     vif: bool
     """The guest's virtual IF: of the Facts, and as the last answer left it."""
 
-    def take_answers(self, number: int, call: Kind, flag: Kind) -> Sequence[tuple[Any, ...]]:
-        """The events of what was answered, as tuples with the fields of model.events.Event: of kind `call`, and of kind
-        `flag` where the guest's IF changed. The first one has this number."""
+    def taken(self) -> Taken:
+        """What was answered since this was last asked."""
         ...
 
     def supply(self, value: int) -> None:

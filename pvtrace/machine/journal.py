@@ -4,7 +4,7 @@ It decides nothing. What it keeps (counts, open entries, the unfinished console 
 because the events that follow depend on it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +12,7 @@ from pvtrace.machine.cpu import Cpu
 from pvtrace.machine.landmarks import landmark
 from pvtrace.model.events import Event, Kind, pack_flags, without_trailing_none
 from pvtrace.model.inputs import Tape
-from pvtrace.model.packed import Packed, pack
+from pvtrace.model.packed import Packed
 from pvtrace.x86 import eflags
 from pvtrace.x86.state import System
 
@@ -80,11 +80,6 @@ class Journal:
         """Log events that were made elsewhere."""
         self.tape.saw_many(events)
         self.count += events.total
-
-    def saw_all(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Log events that were made elsewhere, in order; each row has the fields of Event."""
-        if rows:
-            self.saw_many(Packed(b"".join(pack(Event(*row)) for row in rows), len(rows), rows[0][0], rows[-1][0]))
 
     def flags(self, system: System) -> Flags:
         return Flags(self.cpu.eflags, system)

@@ -28,6 +28,9 @@ from pvtrace.machine.memory_bus import APIC_BASE, IO_APIC_BASE, MemoryBus
 from pvtrace.model.stops import Why
 from pvtrace.x86.machine_specific import APIC_GLOBAL_ENABLE
 
+CONSOLE: Final = 0x3F8
+"""The first port of the console's UART."""
+
 PC_REGIONS: Final = (
     Region(0x020, 2, "pic", 0),
     Region(0x040, 4, "pit"),
@@ -42,7 +45,7 @@ PC_REGIONS: Final = (
     Region(0x3C0, 16, "vga", 0x00),
     Region(0x3D4, 2, "vga", 0x14),
     Region(0x3DA, 1, "vga", 0x1A),
-    Region(0x3F8, 8, "uart"),
+    Region(CONSOLE, 8, "uart"),
     Region(0x4D0, 2, "pic", 4),
     Region(0x510, 2, "fw_cfg"),
     Region(0x600, 12, "power"),
@@ -90,6 +93,15 @@ class Platform:
     @property
     def pic(self) -> Pic:
         return self.interrupts.pic
+
+    def steady(self) -> list[tuple[int, int]]:
+        """Ports, and the byte that each reads, any number of times without any effect, until `uart.changes` does."""
+        return [(CONSOLE + offset, value) for offset, value in self.uart.steady().items()]
+
+    @property
+    def posting(self) -> int | None:
+        """The port where a byte that is written goes to the console and changes nothing; None: none now."""
+        return CONSOLE if self.uart.posts else None
 
     def next_wake(self, now: int) -> int | None:
         """When a timer will interrupt a CPU that halts now; None if none of them gets through."""

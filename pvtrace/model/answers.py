@@ -1,11 +1,14 @@
-"""What the CPU may answer by itself when an entry point of a VMI ROM is reached, and what it must be told for that."""
+"""What the CPU may answer by itself instead of coming up with an exit: what it must be told for that, and what it has
+done then."""
 
 from enum import IntEnum
 from typing import NamedTuple
 
+from pvtrace.model.packed import Packed
+
 
 class Answer(IntEnum):
-    """How; the numbers of engine/core.h. The calls of each are in machine.answers."""
+    """How a VMI call is answered; the numbers of engine/core.h. The calls of each are in machine.answers."""
 
     NOTHING = 1
     ENABLE = 2
@@ -17,31 +20,73 @@ class Answer(IntEnum):
     CR2 = 8
     CR3 = 9
     FLUSH = 10
+    CR0 = 11
+    CR4 = 12
+    SET_CR3 = 13
+    RELOCATION = 14
+    LAZY = 15
+    SET_PXE = 16
+    SET_PXE_0 = 17
+    SET_PXE_LONG = 18
+    UPDATE_PXE = 19
+    WRITE_IDT = 20
+    WRITE_GDT = 21
+    WRITE_LDT = 22
+    KERNEL_STACK_3 = 23
+    KERNEL_STACK_13 = 24
+
+
+NOT: int = 0
+"""A call that is not answered; the relocation query may be, which tells of it."""
 
 
 class Answerable(NamedTuple):
-    """`call`: its unified number; `segments`: how many must be flat, 2 or 4; `results`: 0 none, 1 EAX, 2 EDX:EAX."""
+    """`call`: its unified number; `segments`: how many must be flat, 2 or 4; `results`: 0 none, 1 EAX, 2 EDX:EAX;
+    `words`: arguments on the stack; `entry`: offset of its entry point in the ROM; `told`: whether the relocation
+    query tells of it."""
 
     call: int
-    how: Answer
+    how: int
     segments: int
     results: int
+    words: int
+    entry: int
+    told: bool
 
 
 class Facts(NamedTuple):
     """All that answers depend on beside the CPU.
 
-    `on`: whether it may answer at all; `vif`, `viopl`: the guest's; `pending`: an interrupt waits for the guest's IF;
+    `on`: whether it may answer at all; `all`: not only what a witness of exits need not see; `at_once`: no call is held
+    back; `vif`, `viopl`: the guest's; `pending`: an interrupt waits for its IF; `lazy`: the mode of SetLazyMode;
     `hole`: first linear address of the hypervisor; `ticks`: virtual time at step 0, modulo 2^64; `tsc`: the time-stamp
-    counter minus virtual time; `start`, `stolen`: of the cycle counters, in ticks.
+    counter minus virtual time; `start`, `stolen`: of the cycle counters, in ticks; `kernel_stack`: SS and ESP for
+    entries from user mode.
     """
 
     on: bool
+    all: bool
+    paravirtual: bool
+    at_once: bool
     vif: bool
     pending: bool
     viopl: int
+    lazy: int
     hole: int
     ticks: int
     tsc: int
     start: int
     stolen: int
+    kernel_stack: tuple[int, int] | None
+
+
+class Taken(NamedTuple):
+    """What the CPU has done. `events`: of all of it, in order; `posted`: the bytes that were written to the posting
+    port; the others are Facts as they are now."""
+
+    events: Packed
+    vif: bool
+    viopl: int
+    lazy: int
+    kernel_stack: tuple[int, int] | None
+    posted: bytes

@@ -17,6 +17,20 @@ enum { TAG_INTEGER = 'i', TAG_NOTHING = 'n', TAG_TEXT = 's', TAG_BYTES = 'b' };
 
 #define NO_CAUSE (-1)
 
+/* The kinds that C makes, and what changed a flag: model.events.Kind and How. A test holds them to it. */
+enum event_kind {
+    KIND_HYPERCALL = 1,
+    KIND_EXCEPTION = 10,
+    KIND_INTERRUPT = 11,
+    KIND_SOFTWARE_INTERRUPT = 12,
+    KIND_RETURN = 14,
+    KIND_FLAG_TRANSITION = 20,
+    KIND_FLAG_ATTEMPT = 21,
+    KIND_PORT_READ = 30,
+    KIND_PORT_WRITE = 31,
+    KIND_EMULATED = 50,
+};
+
 static inline uint8_t *put(uint8_t *at, const void *value, size_t size)
 {
     memcpy(at, value, size);

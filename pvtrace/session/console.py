@@ -76,6 +76,11 @@ class Output:
         """Tell somebody else of each byte."""
         self._listeners.append(listener)
 
+    @property
+    def listened(self) -> bool:
+        """Whether somebody is told, who may want to do something at that very step."""
+        return bool(self._listeners)
+
     def byte(self, byte: int) -> None:
         """The guest wrote this."""
         for listener in self._listeners:

@@ -194,6 +194,7 @@ def recording(options: RecordOptions, observer: Observer = NOBODY) -> Iterator[R
         edge = _Edge(writer, made.output, observer, world)
         machine = build.machine(made.given, made.image, edge.tape())
         machine.journal.heard = edge.heard
+        machine.answers.lag = not made.output.listened
         machine.run(machine.step)
         writer.checkpoint(machine.snapshot())
         with TraceReader(writer.path) as trace:

@@ -136,9 +136,10 @@ def _watch(
     watch = Watch(stops, machine.pause)
     if stops.vectors or stops.calls:
         watchers.append(watch.event)
-    machine.answers.allowed = not stops.calls  # the machine pauses behind an exit
+    machine.answers.allowed = not (stops.calls or stops.vectors)  # the machine pauses behind an exit
     if stops.texts:
         output.listen(watch.byte)
+    machine.answers.lag = not output.listened
     if stops.divergence:
         watchers.append(DivergenceWatch(machine).event)
 

@@ -65,3 +65,8 @@ def cpuid(leaf: int, *, apic: bool = True) -> Leaf:
     """
     eax, ebx, ecx, edx = _LEAVES.get(leaf, _LEAVES[HIGHEST])
     return (eax, ebx, ecx, edx | APIC) if leaf == 1 and apic else (eax, ebx, ecx, edx)
+
+
+def leaves(*, apic: bool) -> dict[int, Leaf]:
+    """All leaves that exist."""
+    return {leaf: cpuid(leaf, apic=apic) for leaf in _LEAVES}

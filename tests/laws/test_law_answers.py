@@ -1,6 +1,7 @@
 """Who answers a VMI call changes nothing: the CPU's answers are those of the handlers, for any state and in any run."""
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import pytest
@@ -11,11 +12,11 @@ from pvtrace.machine.answers import HOW
 from pvtrace.machine.machine import Machine
 from pvtrace.model.events import Event
 from pvtrace.model.exits import Exit
-from pvtrace.model.registers import Gpr, Seg
+from pvtrace.model.registers import Gpr, Seg, Segment, TableRegister
 from pvtrace.model.step import Step
 from pvtrace.tape.scripted import ScriptedTape
 from pvtrace.x86.machine_specific import TSC
-from rom.abi import Generation, by_name
+from rom.abi import Generation, by_name, by_number
 from rom.layout import stub
 from tests.laws.test_law1_machine import DEMOS, SMALL, End, build, end
 from tests.machine.small import LIMIT, assemble, machine
@@ -29,6 +30,22 @@ CALLS = tuple(
 )
 FLAGS = 0xCD5 | 1 << 14 | 1 << 18 | 1 << 21
 """The arithmetic flags, DF, NT, AC and ID."""
+
+PAGES = 0x300000
+"""Memory for tables; the pages behind the first are read-only and not present where paging is on."""
+
+DIRECTORY, TABLE = 0x310000, 0x311000
+POINTERS = (
+    PAGES,
+    PAGES + 0xFFC,
+    PAGES + 0xFFE,
+    PAGES + 0x1000,
+    PAGES + 0x2000,
+    DIRECTORY,
+    DIRECTORY + 4,
+    TABLE + 0xC00,
+)
+FRAMES = tuple(pointer >> 12 for pointer in (PAGES, DIRECTORY, TABLE, CODE, 0x320000))
 
 
 class Case(NamedTuple):
@@ -49,15 +66,31 @@ class Case(NamedTuple):
     jump: int
     cpl: int
     segment: tuple[Seg, int, int] | None
+    paravirtual: bool
+    paging: bool
+    cr0: int
+    announced: tuple[tuple[int, int], ...]
+    told: tuple[int, ...]
+    defer: bool
+    lazy: int
+    tables: bool
+    steps: int
 
 
 words = st.integers(0, 0xFFFFFFFF)
+pointers = st.sampled_from(POINTERS)
+entries = st.builds(lambda frame, low: frame << 12 | low, st.sampled_from((*FRAMES, 0xFFFFF)), st.integers(0, 255))
+arguments = st.one_of(pointers, pointers, entries, st.integers(0, 10), words)
+types = st.integers(1, 15)
+ALL_ANNOUNCED = [(frame, 1) for frame in FRAMES]
+MOSTLY = (True,) * 9 + (False,)
+RARELY = (False,) * 9 + (True,)
 cases = st.builds(
     Case,
     call=st.sampled_from(CALLS),
-    damaged=st.integers(0, 9).map(lambda n: n == 0),
-    registers=st.tuples(st.one_of(st.integers(0, 3), words), words, words),
-    esp=st.sampled_from((STACK, STACK + 1, STACK + 0xFFD, 0x3FFFFC, 0x3FFFFE, 0xFFFFFFFC, 0xFFFFFFFE, 0)),
+    damaged=st.sampled_from(RARELY),
+    registers=st.tuples(st.one_of(st.integers(0, 45), arguments, pointers), arguments, arguments),
+    esp=st.sampled_from((*(STACK,) * 9, STACK + 1, STACK + 0xFFD, 0x3FFFFC, 0x3FFFFE, 0xFFFFFFFC, 0xFFFFFFFE, 0)),
     flags=words.map(lambda n: n & FLAGS),
     return_eip=st.one_of(st.just(CODE + 0x100), words),
     vif=st.booleans(),
@@ -67,28 +100,38 @@ cases = st.builds(
     start=st.integers(0, 1000),
     stolen=st.integers(0, 500),
     jump=st.integers(2000, 1 << 40),
-    cpl=st.sampled_from((1, 1, 1, 1, 0, 2, 3)),
+    cpl=st.sampled_from((*(1,) * 9, 0, 2, 3)),
     segment=st.one_of(
-        st.none(),
-        st.none(),
+        *(st.none(),) * 5,
         st.tuples(
             st.sampled_from((Seg.CS, Seg.SS, Seg.DS, Seg.ES)),
             st.sampled_from((0xFFFFFFFF, 0xFBFFFFFF, 0xFBFFFFFE, 0xFFFF)),
             st.sampled_from((0, 1 << 10, 1 << 22)),  # attributes to change: expand-down, big
         ),
     ),
+    paravirtual=st.sampled_from(MOSTLY),
+    paging=st.booleans(),
+    cr0=st.sampled_from((0, 1 << 16)),
+    announced=st.one_of(
+        st.just(ALL_ANNOUNCED), st.lists(st.tuples(st.sampled_from(FRAMES), types), unique_by=itemgetter(0))
+    ).map(lambda pages: tuple(sorted(pages))),
+    told=st.sets(st.sampled_from(FRAMES)).map(lambda frames: tuple(sorted(frames))),
+    defer=st.sampled_from(RARELY),
+    lazy=st.integers(0, 2),
+    tables=st.booleans(),
+    steps=st.sampled_from((1, 2, 3)),
 )
 
 
 def ran(case: Case, allowed: bool) -> tuple[End, list[Event]]:
-    """The machine one step later, and what it did."""
+    """The machine a few steps later, and what it did."""
     tape = ScriptedTape()
-    built = machine(assemble("start:\n INIT\n.spin: jmp .spin", True), tape)
+    built = machine(assemble("start:\n INIT\n.spin: jmp .spin", case.paravirtual), tape)
     built.run(Step(1000))
     arrange(built, case)
     built.answers.allowed = allowed
     before = len(tape.events)
-    stop = built.run(Step(built.step + 1))
+    stop = built.run(Step(built.step + case.steps))
     return end(built, stop), tape.events[before:]
 
 
@@ -98,6 +141,7 @@ def arrange(built: Machine, case: Case) -> None:
     if case.damaged:
         code[3] ^= 1
     cpu.write_physical(CODE, bytes(code))
+    cpu.write_physical(CODE + 0x100, b"\x90" * 16)
     for page in (STACK, 0x3FF000):
         cpu.write_physical(page, case.return_eip.to_bytes(4, "little") * 1024)
     for gpr, value in zip((Gpr.EAX, Gpr.EDX, Gpr.ECX), case.registers, strict=True):
@@ -112,17 +156,37 @@ def arrange(built: Machine, case: Case) -> None:
         cpu.set_segment(register, replace(segment, limit=limit, attributes=segment.attributes ^ change))
     stack = cpu.segment(Seg.SS)
     cpu.set_segment(Seg.SS, replace(stack, attributes=stack.attributes & ~0x6000 | case.cpl << 13))
+    if case.tables:  # where the calls store: their own are live
+        cpu.gdtr = TableRegister(case.registers[0], 0x2F)
+        cpu.ldtr = Segment(0x28, case.registers[0], 0x2F, 0x8200)
+    if case.paging:
+        turn_paging_on(built, case.cr0)
     msrs = system.with_msr(TSC, case.tsc)
     vif = case.vif and not case.pending  # else the interrupt would come before the call
+    built.latitude = replace(built.latitude, defer=case.defer)
     built.system = replace(system, vif=vif, viopl=case.viopl, msrs=msrs)
-    built.vmi = replace(built.vmi, start=case.start, stolen=case.stolen)
+    built.vmi = replace(
+        built.vmi, start=case.start, stolen=case.stolen, page_types=case.announced, told=case.told, lazy=case.lazy
+    )
     built.clock = built.clock.jumped_to(case.jump, built.step)
     built.set_horizon()
     if case.pending:
         built.platform.interrupts.line(0)(True)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def turn_paging_on(built: Machine, cr0: int) -> None:
+    """All of memory where it is, one page read-only, one not present."""
+    cpu = built.cpu
+    entries = [frame << 12 | 3 for frame in range(1024)]
+    entries[(PAGES >> 12) + 1] ^= 2
+    entries[(PAGES >> 12) + 2] ^= 1
+    cpu.write_physical(TABLE, b"".join(entry.to_bytes(4, "little") for entry in entries))
+    cpu.write_physical(DIRECTORY, (TABLE | 3).to_bytes(4, "little"))
+    cpu.set_cr(3, DIRECTORY)
+    cpu.set_cr(0, cpu.cr(0) | 1 << 31 | cr0)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases)
 def test_a_call_is_answered_as_its_handler_does(case: Case) -> None:
     assert ran(case, allowed=True) == ran(case, allowed=False)
@@ -144,18 +208,40 @@ PLAIN = Case(
     jump=5000,
     cpl=1,
     segment=None,
+    paravirtual=True,
+    paging=False,
+    cr0=0,
+    announced=tuple(ALL_ANNOUNCED),
+    told=(),
+    defer=False,
+    lazy=0,
+    tables=False,
+    steps=2,
 )
+ARGUMENTS = {
+    "SetPxE": (0x320067, PAGES, 0),
+    "SetPxELong": (0x320067, 0, PAGES),
+    "SetPxE0": (PAGES, 0x320067, 0),
+    "SetPxELong0": (0x320067, 0, PAGES),
+    "UpdatePxE": (PAGES, 0, 0),
+    "UpdatePxELong": (PAGES, 0, 0),
+    "SetCR3": (DIRECTORY, 0, 0),
+    "SetLazyMode": (1, 0, 0),
+}
+"""EAX, EDX and ECX, where the plain call needs them."""
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0].name}-{call[1]}")
 def test_the_cpu_answers_the_plain_case(call: tuple[Generation, int]) -> None:
     built = machine(assemble("start:\n INIT\n.spin: jmp .spin", True), ScriptedTape())
     built.run(Step(1000))
-    arrange(built, PLAIN._replace(call=call))
+    info = by_number(*call)
+    assert info is not None
+    arrange(built, PLAIN._replace(call=call, registers=ARGUMENTS.get(info.name, (PAGES, 2, 7))))
     exits: list[str] = []
     run = built.cpu.run
     built.cpu.run = lambda until: exits.append(type(exit_ := run(until)).__name__) or exit_  # type: ignore[method-assign,func-returns-value]
-    built.run(Step(built.step + 1))
+    built.run(Step(built.step + 2))
     assert exits == ["Arrived"]
 
 

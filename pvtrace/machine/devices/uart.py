@@ -74,9 +74,12 @@ class Uart:
         self._line = line
         self._transmitted = transmitted
         self._now = Registers()
+        self.changes = 0
+        """Counts what may have changed its registers. No part of the state."""
 
     def receive(self, data: bytes) -> None:
         """Bytes arrive from outside. None is ever lost: the sender waits while the FIFO is full or looped back."""
+        self.changes += 1
         self._now.queue.extend(data)
         self._fill()
 
@@ -86,7 +89,27 @@ class Uart:
         state = self._now
         return bool(state.ier & Interrupt.RECEIVED) and not state.mcr & LOOPBACK
 
+    def steady(self) -> dict[int, int]:
+        """The registers, by offset, that read so any number of times, without any effect, until `changes` does."""
+        state = self._now
+        registers = {Register.LCR: state.lcr, Register.MCR: state.mcr, Register.SCR: state.scr}
+        if not state.lcr & DLAB:
+            registers[Register.IER] = state.ier
+        if not state.overrun:
+            registers[Register.LSR] = LineStatus.TRANSMITTER_EMPTY | LineStatus.DATA_READY * bool(state.fifo)
+        if not state.deltas:
+            registers[Register.MSR] = self._modem()
+        return {int(register): int(value) for register, value in registers.items()}
+
+    @property
+    def posts(self) -> bool:
+        """Whether a byte written to the data register leaves, and changes nothing."""
+        state = self._now
+        elsewhere = state.lcr & DLAB or state.mcr & LOOPBACK
+        return state.sent and not elsewhere and not state.ier & Interrupt.TRANSMITTED
+
     def read(self, offset: int, _width: int, _now: int) -> int:
+        self.changes += 1
         state = self._now
         match Register(offset):
             case Register.DATA:
@@ -118,6 +141,7 @@ class Uart:
                 return state.scr
 
     def write(self, offset: int, _width: int, value: int, _now: int) -> None:
+        self.changes += 1
         state = self._now
         match Register(offset):
             case Register.DATA if state.lcr & DLAB:
@@ -146,6 +170,7 @@ class Uart:
         return asdict(self._now)
 
     def load(self, state: State) -> None:
+        self.changes += 1
         self._now = Registers(**{**state, "fifo": list(state["fifo"]), "queue": list(state["queue"])})
 
     @property

@@ -1,0 +1,90 @@
+/* Trapped instructions that are answered here: CPUID, and bytes to and from ports whose device has said what they do
+ * (PortBus.steady, PortBus.posted). x86.machine_specific, x86.ports and machine.instructions are the specification. */
+#include "core.h"
+
+enum { TF = 1 << 8, WIDTH = 1 };
+
+static void next(struct core *c, uint32_t length)
+{
+    registers_set_eip(c, (uint32_t)(c->env->eip + length));
+}
+
+static bool cpuid(struct core *c)
+{
+    uint64_t *r = c->env->regs;
+    const struct leaf *leaf = c->answering.leaf;
+    uint32_t left = c->answering.leaves, wanted = (uint32_t)r[EAX], pc = (uint32_t)c->env->eip;
+    while (left && leaf->leaf != wanted)
+        leaf++, left--;
+    if (!left)
+        return false;
+    c->steps++;
+    r[EAX] = leaf->eax;
+    r[EBX] = leaf->ebx;
+    r[ECX] = leaf->ecx;
+    r[EDX] = leaf->edx;
+    next(c, 2);
+    events_put(c, &(struct event){.kind = KIND_EMULATED, .pc = pc, .text = "CPUID", .arguments = 2,
+                                  .argument = {wanted, leaf->eax}});
+    return true;
+}
+
+/* ------------------------------------------------------------------ ports */
+
+/* Whether the code may use any port: IOPL allows it, without a look at the TSS. */
+static bool privileged(const struct core *c)
+{
+    uint32_t cpl = c->env->hflags & HF_CPL;
+    return c->answering.paravirtual ? cpl < 3 : cpl == 0;
+}
+
+static bool in(struct core *c, uint16_t port, uint32_t length)
+{
+    const struct steady *steady = c->answering.steady;
+    uint32_t left = c->answering.nsteady, pc = (uint32_t)c->env->eip;
+    while (left && steady->port != port)
+        steady++, left--;
+    if (!left)
+        return false;
+    c->steps++;
+    events_put(c, &(struct event){.kind = KIND_PORT_READ, .pc = pc, .arguments = 3,
+                                  .argument = {port, WIDTH, steady->value}});
+    c->env->regs[EAX] = (uint32_t)(c->env->regs[EAX] & ~0xffull) | steady->value;
+    next(c, length);
+    return true;
+}
+
+static bool out(struct core *c, uint16_t port, uint32_t length)
+{
+    struct answering *a = &c->answering;
+    uint8_t value = (uint8_t)c->env->regs[EAX];
+    if (port != a->post_port || value == '\n' || a->nposted == a->post_room)
+        return false;
+    c->steps++;
+    events_put(c, &(struct event){.kind = KIND_PORT_WRITE, .pc = (uint32_t)c->env->eip, .arguments = 3,
+                                  .argument = {port, WIDTH, value}});
+    a->posted[a->nposted++] = value;
+    next(c, length);
+    return true;
+}
+
+/* Whether `code`, two bytes at EIP, begins an instruction that is answered, and it is done. At the last step of a run
+ * timers may be due, which devices have to hear of first. */
+bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until)
+{
+    enum { IN_IMMEDIATE = 0xe4, OUT_IMMEDIATE = 0xe6, IN_DX = 0xec, OUT_DX = 0xee };
+    uint16_t dx = (uint16_t)c->env->regs[EDX];
+    if (c->env->eflags & TF || !(c->env->segs[SEGMENT_CS].flags & DESCRIPTOR_BIG))
+        return false;
+    if (code[0] == 0x0f && code[1] == 0xa2)
+        return cpuid(c);
+    if (c->steps + 1 >= until || !privileged(c))
+        return false;
+    switch (code[0]) {
+    case IN_IMMEDIATE: return in(c, code[1], 2);
+    case IN_DX: return in(c, dx, 1);
+    case OUT_IMMEDIATE: return out(c, code[1], 2);
+    case OUT_DX: return out(c, dx, 1);
+    default: return false;
+    }
+}
