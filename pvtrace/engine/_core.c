@@ -186,7 +186,7 @@ static PyMethodDef methods[] = {
     {"flush_code", core_flush_code, METH_NOARGS, NULL},
     {"answer_calls", core_answer_calls, METH_O, "answer_calls([model.answers.Answerable])"},
     {"answer_leaves", core_answer_leaves, METH_O, "answer_leaves([(leaf, EAX, EBX, ECX, EDX)])"},
-    {"answer_ports", core_answer_ports, METH_VARARGS, "answer_ports([(steady port, value)], posting port or -1, room)"},
+    {"answer_ports", core_answer_ports, METH_VARARGS, "answer_ports(steady, settled, posting, room): see machine.cpu"},
     {"answer_pages", core_answer_pages, METH_VARARGS, "answer_pages(((frame, types), ...), (frame, ...))"},
     {"answer", core_answer, METH_VARARGS, "answer(*model.answers.Facts)"},
     {"take_answers", core_take_answers, METH_NOARGS, "take_answers() -> the fields of model.answers.Taken"},

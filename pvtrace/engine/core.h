@@ -142,11 +142,11 @@ struct answering {
         uint32_t leaf, eax, ebx, ecx, edx;
     } leaf[LEAVES]; /* of CPUID */
     uint32_t leaves;
-    struct steady {
+    struct port_byte {
         uint16_t port;
         uint8_t value;
-    } steady[STEADY]; /* ports whose reading changes nothing, until there is another exit */
-    uint32_t nsteady;
+    } steady[STEADY], settled[STEADY]; /* what reading a port gives, and what writing to it changes nothing */
+    uint32_t nsteady, nsettled;
     uint8_t *announced; /* by frame: types of a page table, and TOLD; see page_calls.c */
     uint32_t *announced_frames, nannounced;
 

@@ -1,7 +1,8 @@
 /* Methods of the Python type: what answers need to be told (model.answers), and taking over what was answered. */
 #include "python_core.h"
 
-/* Hand each tuple of a sequence to `parse` with its number; false if one was refused, with an exception. */
+/* Hand each tuple of a sequence to `parse` with its number; false if one was refused, with an exception. The result is
+ * how many there were. */
 typedef bool parse_item(struct answering *a, PyObject *item, Py_ssize_t number);
 
 static PyObject *each(PyObject *self, PyObject *sequence, Py_ssize_t most, parse_item *parse)
@@ -17,6 +18,13 @@ static PyObject *each(PyObject *self, PyObject *sequence, Py_ssize_t most, parse
         done = parse(&CORE(self)->answering, PyTuple_GET_ITEM(tuple, i), i);
     Py_DECREF(tuple);
     return done ? PyLong_FromSsize_t(count) : NULL;
+}
+
+static bool count_into(uint32_t *count, PyObject *counted)
+{
+    *count = counted ? (uint32_t)PyLong_AsUnsignedLong(counted) : 0;
+    Py_XDECREF(counted);
+    return counted;
 }
 
 static bool parse_call(struct answering *a, PyObject *item, Py_ssize_t Py_UNUSED(number))
@@ -36,7 +44,10 @@ static bool parse_call(struct answering *a, PyObject *item, Py_ssize_t Py_UNUSED
 
 PyObject *core_answer_calls(PyObject *self, PyObject *calls)
 {
-    return each(self, calls, CALLS, parse_call);
+    uint32_t count;
+    if (!count_into(&count, each(self, calls, CALLS, parse_call)))
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static bool parse_leaf(struct answering *a, PyObject *item, Py_ssize_t number)
@@ -47,11 +58,9 @@ static bool parse_leaf(struct answering *a, PyObject *item, Py_ssize_t number)
 
 PyObject *core_answer_leaves(PyObject *self, PyObject *leaves)
 {
-    CORE(self)->answering.leaves = 0;
-    PyObject *count = each(self, leaves, LEAVES, parse_leaf);
-    if (count)
-        CORE(self)->answering.leaves = (uint32_t)PyLong_AsUnsignedLong(count);
-    return count;
+    if (!count_into(&CORE(self)->answering.leaves, each(self, leaves, LEAVES, parse_leaf)))
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static bool parse_steady(struct answering *a, PyObject *item, Py_ssize_t number)
@@ -59,21 +68,25 @@ static bool parse_steady(struct answering *a, PyObject *item, Py_ssize_t number)
     return PyArg_ParseTuple(item, "HB", &a->steady[number].port, &a->steady[number].value);
 }
 
+static bool parse_settled(struct answering *a, PyObject *item, Py_ssize_t number)
+{
+    return PyArg_ParseTuple(item, "HB", &a->settled[number].port, &a->settled[number].value);
+}
+
 PyObject *core_answer_ports(PyObject *self, PyObject *args)
 {
     struct answering *a = &CORE(self)->answering;
-    PyObject *steady;
+    PyObject *steady, *settled;
     int port;
     unsigned room;
-    a->nsteady = 0;
-    if (!PyArg_ParseTuple(args, "OiI", &steady, &port, &room))
+    if (!PyArg_ParseTuple(args, "OOiI", &steady, &settled, &port, &room))
         return NULL;
     a->post_port = port;
     a->post_room = room < POSTED ? room : POSTED;
-    PyObject *count = each(self, steady, STEADY, parse_steady);
-    if (count)
-        a->nsteady = (uint32_t)PyLong_AsUnsignedLong(count);
-    return count;
+    if (!count_into(&a->nsteady, each(self, steady, STEADY, parse_steady)) ||
+        !count_into(&a->nsettled, each(self, settled, STEADY, parse_settled)))
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 /* The frames that are announced as page tables, as (frame, types), and those that were told of. */

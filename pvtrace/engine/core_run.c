@@ -6,7 +6,7 @@
 
 /* counter.c keeps what it needs at every block in fixed places, so one CPU runs at a time; other threads go on with what
  * is no CPU. */
-enum { SHORT = 20000 }; /* steps; to let other threads in costs more than a run that is shorter */
+enum { SHORT = 2000 }; /* steps; to let other threads in costs more than a run that is shorter */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 PyObject *core_run(PyObject *self, PyObject *until)

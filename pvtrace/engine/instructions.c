@@ -1,5 +1,5 @@
 /* Trapped instructions that are answered here: CPUID, and bytes to and from ports whose device has said what they do
- * (PortBus.steady, PortBus.posted). x86.machine_specific, x86.ports and machine.instructions are the specification. */
+ * (machine.pc.Platform). x86.machine_specific, x86.ports and machine.instructions are the specification. */
 #include "core.h"
 
 enum { TF = 1 << 8, WIDTH = 1 };
@@ -38,16 +38,20 @@ static bool privileged(const struct core *c)
     return c->answering.paravirtual ? cpl < 3 : cpl == 0;
 }
 
+static const struct port_byte *find(const struct port_byte *at, uint32_t count, uint16_t port)
+{
+    while (count && at->port != port)
+        at++, count--;
+    return count ? at : NULL;
+}
+
 static bool in(struct core *c, uint16_t port, uint32_t length)
 {
-    const struct steady *steady = c->answering.steady;
-    uint32_t left = c->answering.nsteady, pc = (uint32_t)c->env->eip;
-    while (left && steady->port != port)
-        steady++, left--;
-    if (!left)
+    const struct port_byte *steady = find(c->answering.steady, c->answering.nsteady, port);
+    if (!steady)
         return false;
     c->steps++;
-    events_put(c, &(struct event){.kind = KIND_PORT_READ, .pc = pc, .arguments = 3,
+    events_put(c, &(struct event){.kind = KIND_PORT_READ, .pc = (uint32_t)c->env->eip, .arguments = 3,
                                   .argument = {port, WIDTH, steady->value}});
     c->env->regs[EAX] = (uint32_t)(c->env->regs[EAX] & ~0xffull) | steady->value;
     next(c, length);
@@ -58,12 +62,15 @@ static bool out(struct core *c, uint16_t port, uint32_t length)
 {
     struct answering *a = &c->answering;
     uint8_t value = (uint8_t)c->env->regs[EAX];
-    if (port != a->post_port || value == '\n' || a->nposted == a->post_room)
+    const struct port_byte *settled = find(a->settled, a->nsettled, port);
+    bool posted = port == a->post_port && value != '\n' && a->nposted < a->post_room;
+    if (!posted && !(settled && settled->value == value))
         return false;
     c->steps++;
     events_put(c, &(struct event){.kind = KIND_PORT_WRITE, .pc = (uint32_t)c->env->eip, .arguments = 3,
                                   .argument = {port, WIDTH, value}});
-    a->posted[a->nposted++] = value;
+    if (posted)
+        a->posted[a->nposted++] = value;
     next(c, length);
     return true;
 }

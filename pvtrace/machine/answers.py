@@ -91,7 +91,7 @@ class Answers:
         self._twins = (machine.system, replace(machine.system, vif=not machine.system.vif))
         self._pages: tuple[object, object] = ((), ())
         self._apic: bool | None = None
-        self._ports = (-1, 0)
+        self._ports: tuple[int, int | None, int] = (-1, None, 0)
         self.allowed = True
         self.lag = False
         machine.cpu.answer_calls(tuple(answerable()))
@@ -160,12 +160,12 @@ class Answers:
         """Devices change at any exit; what the guest has said of a line is what may still be posted."""
         machine = self._machine
         platform, journal = machine.platform, machine.journal
-        ports = (platform.uart.changes, len(journal.line))
+        posting = platform.posting if self.lag or journal.heard is None else None
+        ports = (platform.uart.changes, posting, len(journal.line))
         if ports != self._ports:
             self._ports = ports
-            posting = platform.posting if self.lag or journal.heard is None else None
             room = LINE - 1 - len(journal.line)
-            machine.cpu.answer_ports(platform.steady(), -1 if posting is None else posting, room)
+            machine.cpu.answer_ports(platform.steady(), platform.settled(), -1 if posting is None else posting, room)
 
     def _take_over(self) -> None:
         """Log what was answered, and keep what it has changed."""
@@ -182,7 +182,7 @@ class Answers:
             self._vmi = machine.vmi = replace(machine.vmi, lazy=taken.lazy)
         for byte in taken.posted:
             journal.transmitted(byte, machine.system)
-        self._ports = (self._ports[0], len(journal.line))
+        self._ports = (*self._ports[:2], len(journal.line))
 
     def flipped(self, system: System) -> System:
         """With the other virtual IF. It changes to and fro, so the last two are kept."""

@@ -32,17 +32,20 @@ class Cpu(Protocol):
 
     # ------------------------------------------------------------------ answers: see model.answers
 
-    def answer_calls(self, calls: Sequence[Answerable], /) -> int:
+    def answer_calls(self, calls: Sequence[Answerable], /) -> None:
         """VMI calls that `run` may answer by itself, without an exit, as their handlers would. `tell` says when."""
         ...
 
-    def answer_leaves(self, leaves: Sequence[tuple[int, int, int, int, int]], /) -> int:
+    def answer_leaves(self, leaves: Sequence[tuple[int, int, int, int, int]], /) -> None:
         """The leaves of CPUID that it may answer: leaf, EAX, EBX, ECX, EDX."""
         ...
 
-    def answer_ports(self, steady: Sequence[tuple[int, int]], posting: int, room: int, /) -> int:
-        """Ports that read this byte without any effect; the port where a byte that is written is only told by
-        `taken`, -1 for none, and how many of those there may be. Each call ends what the last one said."""
+    def answer_ports(
+        self, steady: Sequence[tuple[int, int]], settled: Sequence[tuple[int, int]], posting: int, room: int, /
+    ) -> None:
+        """Ports that read this byte without any effect; ports to which this byte is written without any; the port where
+        a byte that is written is only told by `taken`, -1 for none, and how many of those there may be. Each call ends
+        what the last one said."""
         ...
 
     def answer_pages(self, announced: tuple[tuple[int, int], ...], told: tuple[int, ...], /) -> None:

@@ -71,6 +71,10 @@ class InterruptController:
         sent = self.io_apic.route(pin_of_irq(irq))
         return sent is not None and self.apic.admits(sent)
 
+    def latched(self, irq: int) -> bool:
+        """Whether a request on an ISA line waits already wherever one would go: an edge more changes nothing."""
+        return self.pic.latched(irq) and self.io_apic.route(pin_of_irq(irq)) is None
+
     # ------------------------------------------------------------------ non-maskable
 
     @property

@@ -98,10 +98,15 @@ class Platform:
         """Ports, and the byte that each reads, any number of times without any effect, until `uart.changes` does."""
         return [(CONSOLE + offset, value) for offset, value in self.uart.steady().items()]
 
+    def settled(self) -> list[tuple[int, int]]:
+        """Ports, and the byte whose writing has no effect, until `uart.changes` does."""
+        return [(CONSOLE + offset, value) for offset, value in self.uart.settled().items()]
+
     @property
     def posting(self) -> int | None:
         """The port where a byte that is written goes to the console and changes nothing; None: none now."""
-        return CONSOLE if self.uart.posts else None
+        uart = self.uart
+        return CONSOLE if uart.posts and (not uart.asks or self.interrupts.latched(UART_IRQ)) else None
 
     def next_wake(self, now: int) -> int | None:
         """When a timer will interrupt a CPU that halts now; None if none of them gets through."""

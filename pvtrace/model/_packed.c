@@ -160,60 +160,9 @@ static PyObject *pack_rows(PyObject *Py_UNUSED(self), PyObject *rows)
 
 /* ------------------------------------------------------------------ reading */
 
-struct record {
-    uint64_t step, pc, flags;
-    int64_t cause;
-    uint16_t kind;
-    uint8_t count;
-    struct {
-        char tag;
-        uint64_t number; /* the value, or the length */
-        const char *data;
-    } argument[EVENT_ARGUMENTS];
-};
-
-struct cursor {
-    const uint8_t *at, *end;
-};
-
-static bool get(struct cursor *c, void *value, size_t size)
-{
-    if ((size_t)(c->end - c->at) < size)
-        return false;
-    memcpy(value, c->at, size);
-    c->at += size;
-    return true;
-}
-
-static bool get_argument(struct cursor *c, struct record *r, int i)
-{
-    char tag;
-    if (!get(c, &tag, 1))
-        return false;
-    r->argument[i].tag = tag;
-    if (tag == TAG_NOTHING)
-        return true;
-    uint64_t number;
-    if (!get(c, &number, sizeof number))
-        return false;
-    r->argument[i].number = number;
-    if (tag == TAG_INTEGER)
-        return true;
-    if ((tag != TAG_TEXT && tag != TAG_BYTES) || (uint64_t)(c->end - c->at) < number)
-        return false;
-    r->argument[i].data = (const char *)c->at;
-    c->at += number;
-    return true;
-}
-
 static bool next(struct cursor *c, struct record *r)
 {
-    bool whole = get(c, &r->step, sizeof r->step) && get(c, &r->kind, sizeof r->kind) && get(c, &r->pc, sizeof r->pc) &&
-                 get(c, &r->flags, sizeof r->flags) && get(c, &r->cause, sizeof r->cause) &&
-                 get(c, &r->count, sizeof r->count) && r->count <= EVENT_ARGUMENTS && r->kind < KINDS && kinds[r->kind];
-    for (int i = 0; whole && i < r->count; i++)
-        whole = get_argument(c, r, i);
-    return whole || refuse("these bytes are no events");
+    return (get_event(c, r) && r->kind < KINDS && kinds[r->kind]) || refuse("these bytes are no events");
 }
 
 /* Bytes from `start` on. */

@@ -15,6 +15,7 @@ from pvtrace.model.events import KINDS
 from pvtrace.model.inputs import INPUT_DOC
 from pvtrace.model.words import ATTEMPT, FLAG, HOW, MODE, OUTCOME, RETURN_BY
 from pvtrace.store.database import APPLICATION, LOCK_WAIT, beside, script, writing
+from pvtrace.store.inserting import offered
 from pvtrace.store.meta import GENERATION
 from pvtrace.store.rows import Value
 from pvtrace.x86.exceptions import EXCEPTIONS
@@ -46,7 +47,7 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite:
         raise InputError(f"{path} exists already") from None
     except OSError as error:
         raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    with writing(path):
+    with writing(path), offered():
         connection = sqlite3.connect(
             path,
             timeout=LOCK_WAIT,

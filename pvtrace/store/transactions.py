@@ -5,31 +5,24 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from pvtrace.model.digest import Mark, Running, digest, input_bytes, whole_digest
 from pvtrace.model.inputs import Input
-from pvtrace.model.packed import rows, skip
+from pvtrace.model.packed import skip
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
 from pvtrace.store import database
+from pvtrace.store.inserting import insert, is_direct
 from pvtrace.store.pages import pack
 from pvtrace.store.rows import (
-    EVENT_PARAMETERS,
     INSERT_CHECKPOINT,
-    INSERT_EVENT,
     INSERT_INPUT,
     Checkpoint,
     checkpoint_row,
     input_row,
 )
-
-AT_ONCE: Final = (1024, 64, 1)
-"""Events that are inserted by one statement, as many as there are: SQLite then takes two thirds of the time, and the
-guest's thread and this one wait seldom for each other."""
-
-_INSERT: Final = {count: INSERT_EVENT + f", {EVENT_PARAMETERS}" * (count - 1) for count in AT_ONCE}
 
 
 class Gathered(NamedTuple):
@@ -59,6 +52,7 @@ class Transactions:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
+        self._direct = is_direct(connection)
         self._inputs, self._events = Running(), Running()
         self.mark = Mark()
         self.broken = False
@@ -122,12 +116,7 @@ class Transactions:
     def _insert(self, given: Sequence[Input], done: bytes) -> None:
         inputs = (input_row(seq, item) for seq, item in enumerate(given, self.mark.inputs))
         self._connection.executemany(INSERT_INPUT, inputs)
-        number, start = self.mark.events, 0
-        for together in AT_ONCE:
-            made = rows(done, start, number, together)
-            self._connection.executemany(_INSERT[together], made)
-            number += len(made) * together
-            start = skip(done, start, len(made) * together)
+        insert(self._connection, self.mark.events, done, direct=self._direct)
 
     def _insert_checkpoint(self, snapshot: Snapshot, mark: Mark) -> Checkpoint:
         step, ram_digest = snapshot.step, snapshot.ram_digest

@@ -27,8 +27,11 @@ from pvtrace.store.rows import Checkpoint, SourceLine, Symbol, TraceFile, Value
 from pvtrace.store.transactions import Gathered, Job, Transactions, store_blob
 
 BATCH: Final = 2048
-"""Events after which rows are written even without a checkpoint. As many again may be on their way to the file: what a
-kill can cost at most is two of these, and what the CPU has answered since it last stopped."""
+"""Events after which rows are written even without a checkpoint, if nothing is being written at that moment."""
+
+BACKLOG: Final = 16
+"""Batches after which the guest has to wait for what is being written. What a kill can cost at most is two of these,
+and what the CPU has answered since it last stopped."""
 
 INDEX_BYTES: Final = 28
 """What the indexes add for each event when the recording ends, rounded up."""
@@ -59,6 +62,7 @@ class TraceWriter:
         overwrite: bool = False,
         max_size: int | None = None,
         batch: int = BATCH,
+        backlog: int = BACKLOG,
     ) -> None:
         given = tuple(files)
 
@@ -85,7 +89,7 @@ class TraceWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writing: Future[Checkpoint | None] | None = None
         self._max_size = max_size
-        self._batch = batch
+        self._batch, self._most = batch, batch * backlog
         self._gathered = _Gathering(0, [], 0, bytearray())
         self._waiting = 0  # events in it, but for one that Ctrl-C came upon
         self._handed_over = RESET
@@ -155,7 +159,7 @@ class TraceWriter:
             return
         if step < self._newest:
             raise ValueError(f"step {step} after step {self._newest}")
-        if self._waiting >= self._batch:
+        if self._waiting >= self._batch and (self._idle or self._waiting >= self._most):
             self._hand_over(Step(step - 1))
             if self._max_size is not None:
                 self._check_size()
@@ -231,6 +235,11 @@ class TraceWriter:
         self._writing = self._thread.submit(self._file.commit, Job(step, complete, snapshot, stop))
         self._gathered, self._waiting = rest, 0
         self._handed_over = step
+
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing is being written."""
+        return self._writing is None or self._writing.done()
 
     def _wait(self) -> Checkpoint | None:
         """Until what was handed over is committed. Raises what went wrong with it, once."""

@@ -118,7 +118,7 @@ def test_iterating_from_the_middle(tmp_path: Path) -> None:
 
 def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META, batch=10) as writer, TraceReader(path) as trace:
+    with TraceWriter(path, META, batch=10, backlog=1) as writer, TraceReader(path) as trace:
         seen = []
         for step in fill(writer, 300, checkpoint_every=40):
             if step % 100 == 0:

@@ -211,6 +211,11 @@ class Pic:
             return first.admits(irq)
         return second.admits(irq - 8) and first.admits(CASCADE)
 
+    def latched(self, irq: int) -> bool:
+        """Whether a request on IRQ 0..15, in edge mode, waits to be acknowledged."""
+        chip, bit = self._chips[irq >> 3], 1 << (irq & 7)
+        return bool(chip.irr & ~chip.elcr & bit)
+
     def read(self, offset: int, _width: int, _now: int) -> int:
         if offset >= 4:
             return self._chips[offset - 4].elcr

@@ -18,6 +18,7 @@ DLAB: Final = 0x80
 LOOPBACK: Final = 0x10
 PLUGGED_IN: Final = 0xB0  # modem status of a good line: DCD, DSR and CTS
 FIFO_ENABLED: Final = 0xC0  # IIR bits 7-6
+THRE: Final = 0x02  # IIR bits 3-0: the transmitter is empty; reading it ends that
 
 
 class Register(IntEnum):
@@ -95,18 +96,32 @@ class Uart:
         registers = {Register.LCR: state.lcr, Register.MCR: state.mcr, Register.SCR: state.scr}
         if not state.lcr & DLAB:
             registers[Register.IER] = state.ier
+        if self._cause() != THRE:
+            registers[Register.IIR] = self._cause() | (FIFO_ENABLED if state.fcr & 1 else 0)
         if not state.overrun:
             registers[Register.LSR] = LineStatus.TRANSMITTER_EMPTY | LineStatus.DATA_READY * bool(state.fifo)
         if not state.deltas:
             registers[Register.MSR] = self._modem()
         return {int(register): int(value) for register, value in registers.items()}
 
+    def settled(self) -> dict[int, int]:
+        """The registers, by offset, and what each holds: writing it once more has no effect, until `changes` does."""
+        state = self._now
+        registers = {Register.LCR: state.lcr, Register.SCR: state.scr}
+        if not state.lcr & DLAB:
+            registers[Register.IER] = state.ier
+        return {int(register): value for register, value in registers.items()}
+
     @property
     def posts(self) -> bool:
-        """Whether a byte written to the data register leaves, and changes nothing."""
-        state = self._now
-        elsewhere = state.lcr & DLAB or state.mcr & LOOPBACK
-        return state.sent and not elsewhere and not state.ier & Interrupt.TRANSMITTED
+        """Whether a byte written to the data register leaves, and changes nothing but that the line drops and rises
+        again if it `asks`."""
+        return self._now.sent and not self._now.lcr & DLAB and not self._now.mcr & LOOPBACK
+
+    @property
+    def asks(self) -> bool:
+        """Whether each byte that has left interrupts."""
+        return bool(self._now.ier & Interrupt.TRANSMITTED)
 
     def read(self, offset: int, _width: int, _now: int) -> int:
         self.changes += 1
@@ -118,7 +133,7 @@ class Uart:
                 return state.divisor >> 8 if state.lcr & DLAB else state.ier
             case Register.IIR:
                 cause = self._cause()
-                if cause == 0x02:
+                if cause == THRE:
                     state.sent = False
                     self._update()
                 return cause | (FIFO_ENABLED if state.fcr & 1 else 0)
@@ -247,7 +262,7 @@ class Uart:
             below = state.fcr & 1 and len(state.fifo) < TRIGGER_LEVELS[state.fcr >> 6]
             return 0x0C if below else 0x04
         if state.ier & Interrupt.TRANSMITTED and state.sent:
-            return 0x02
+            return THRE
         if state.ier & Interrupt.MODEM_STATUS and state.deltas:
             return 0x00
         return 0x01

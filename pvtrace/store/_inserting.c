@@ -1,0 +1,164 @@
+/* The SQL function insert_events(bytes, number, statement): inserts packed events (model/event_format.h) as rows, the
+ * first with that number, by a statement whose parameters are the number and the columns of an event; gives how many.
+ *
+ * Why: rows that are made of Python objects cost as much again as SQLite itself, and hold the lock that the guest's
+ * thread needs. Within the function no Python runs, so the two threads go on side by side. A test holds the rows equal
+ * to those of _packed.rows, which are inserted where this cannot be had.
+ *
+ * Python's sqlite3 gives nobody its connections; SQLite does, as it is opened, to whoever asked for it by
+ * sqlite3_auto_extension. All functions are found by name in the very library that _sqlite3 uses: two in one process
+ * would break each other's file locks. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <dlfcn.h>
+
+#include "../model/event_format.h"
+
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+typedef struct sqlite3_context sqlite3_context;
+typedef struct sqlite3_value sqlite3_value;
+
+enum { SQLITE_OK = 0, SQLITE_DONE = 101, SQLITE_UTF8 = 1, SQLITE_DIRECTONLY = 0x80000 };
+#define SQLITE_STATIC ((void (*)(void *))0)
+
+#define FUNCTIONS(X)                                                                                                   \
+    X(int, auto_extension, (void (*entry)(void)))                                                                      \
+    X(int, cancel_auto_extension, (void (*entry)(void)))                                                               \
+    X(int, create_function, (sqlite3 *, const char *name, int arguments, int flags, void *data,                        \
+                             void (*call)(sqlite3_context *, int, sqlite3_value **), void (*step)(void), void (*)(void))) \
+    X(sqlite3 *, context_db_handle, (sqlite3_context *))                                                               \
+    X(const void *, value_blob, (sqlite3_value *))                                                                     \
+    X(const unsigned char *, value_text, (sqlite3_value *))                                                            \
+    X(int, value_bytes, (sqlite3_value *))                                                                             \
+    X(int64_t, value_int64, (sqlite3_value *))                                                                         \
+    X(int, prepare_v2, (sqlite3 *, const char *sql, int size, sqlite3_stmt **, const char **tail))                     \
+    X(int, bind_int64, (sqlite3_stmt *, int, int64_t))                                                                 \
+    X(int, bind_null, (sqlite3_stmt *, int))                                                                           \
+    X(int, bind_text, (sqlite3_stmt *, int, const char *, int size, void (*)(void *)))                                 \
+    X(int, bind_blob, (sqlite3_stmt *, int, const void *, int size, void (*)(void *)))                                 \
+    X(int, step, (sqlite3_stmt *))                                                                                     \
+    X(int, reset, (sqlite3_stmt *))                                                                                    \
+    X(int, finalize, (sqlite3_stmt *))                                                                                 \
+    X(const char *, errmsg, (sqlite3 *))                                                                               \
+    X(void, result_int64, (sqlite3_context *, int64_t))                                                                \
+    X(void, result_error, (sqlite3_context *, const char *, int size))                                                 \
+    X(void, result_error_code, (sqlite3_context *, int))
+
+#define DECLARE(result, name, arguments) result(*name) arguments;
+static struct {
+    FUNCTIONS(DECLARE)
+} sql;
+
+/* False: this library does not have one of them. */
+static bool find(void *library)
+{
+#define FIND(result, name, arguments) &&(sql.name = (result(*) arguments)dlsym(library, "sqlite3_" #name))
+    return true FUNCTIONS(FIND);
+}
+
+/* ------------------------------------------------------------------ the function */
+
+static int bind_argument(sqlite3_stmt *statement, int at, const struct record *r, int i)
+{
+    int size = (int)r->argument[i].number;
+    switch (i < r->count ? r->argument[i].tag : TAG_NOTHING) {
+    case TAG_INTEGER: return sql.bind_int64(statement, at, (int64_t)r->argument[i].number);
+    case TAG_TEXT: return sql.bind_text(statement, at, r->argument[i].data, size, SQLITE_STATIC);
+    case TAG_BYTES: return sql.bind_blob(statement, at, r->argument[i].data, size, SQLITE_STATIC);
+    default: return sql.bind_null(statement, at);
+    }
+}
+
+/* The first error, or SQLITE_OK. */
+static int insert(sqlite3_stmt *statement, int64_t number, const struct record *r)
+{
+    int64_t head[] = {number, (int64_t)r->step, r->kind, (int64_t)r->pc, (int64_t)r->flags};
+    int error = SQLITE_OK, at = 1;
+    for (size_t i = 0; i < sizeof head / sizeof *head && !error; i++)
+        error = sql.bind_int64(statement, at++, head[i]);
+    for (int i = 0; i < EVENT_ARGUMENTS && !error; i++)
+        error = bind_argument(statement, at++, r, i);
+    if (!error)
+        error = r->cause == NO_CAUSE ? sql.bind_null(statement, at) : sql.bind_int64(statement, at, r->cause);
+    if (error)
+        return error;
+    error = sql.step(statement);
+    return error == SQLITE_DONE ? sql.reset(statement) : error;
+}
+
+static void fail(sqlite3_context *context, int error)
+{
+    sql.result_error(context, sql.errmsg(sql.context_db_handle(context)), -1);
+    sql.result_error_code(context, error);
+}
+
+static void insert_events(sqlite3_context *context, int arguments, sqlite3_value **value)
+{
+    enum { BYTES, NUMBER, STATEMENT };
+    (void)arguments;
+    const uint8_t *bytes = sql.value_blob(value[BYTES]);
+    struct cursor c = {bytes, bytes + sql.value_bytes(value[BYTES])};
+    int64_t number = sql.value_int64(value[NUMBER]), first = number;
+    sqlite3_stmt *statement = NULL;
+    struct record r;
+    bool whole = true;
+    int error = sql.prepare_v2(sql.context_db_handle(context), (const char *)sql.value_text(value[STATEMENT]), -1,
+                               &statement, NULL);
+    while (!error && c.at < c.end && (whole = get_event(&c, &r)))
+        error = insert(statement, number++, &r);
+    if (error)
+        fail(context, error);
+    else if (!whole)
+        sql.result_error(context, "these bytes are no events", -1);
+    else
+        sql.result_int64(context, number - first);
+    sql.finalize(statement);
+}
+
+static int opened(sqlite3 *database, char **error, const void *routines)
+{
+    enum { ARGUMENTS = 3 };
+    (void)error, (void)routines;
+    return sql.create_function(database, "insert_events", ARGUMENTS, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, insert_events,
+                               NULL, NULL);
+}
+
+/* ------------------------------------------------------------------ the module */
+
+/* Whether connections that are opened from now on have the function. */
+static PyObject *offer(PyObject *Py_UNUSED(self), PyObject *library)
+{
+    static void *found;
+    const char *path = library == Py_None ? NULL : PyUnicode_AsUTF8(library);
+    if (PyErr_Occurred())
+        return NULL;
+    if (!found) {
+        void *handle = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+        found = handle && find(handle) ? handle : NULL;
+    }
+    return PyBool_FromLong(found && sql.auto_extension((void (*)(void))opened) == SQLITE_OK);
+}
+
+static PyObject *withdraw(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
+{
+    if (sql.cancel_auto_extension)
+        sql.cancel_auto_extension((void (*)(void))opened);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"offer", offer, METH_O,
+     "offer(library): whether connections opened from now on have insert_events; the file that _sqlite3 is, or None"},
+    {"withdraw", withdraw, METH_NOARGS, "withdraw(): those opened from now on do not"},
+    {0},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_inserting", .m_size = -1, .m_methods = methods};
+
+PyMODINIT_FUNC PyInit__inserting(void)
+{
+    return PyModule_Create(&definition);
+}

@@ -1,0 +1,50 @@
+"""Packed events become rows of the table `event`: in C if SQLite lets us (_inserting.c), else by Python's sqlite3."""
+
+import _sqlite3
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from pvtrace.model.packed import rows, skip
+from pvtrace.store import _inserting
+from pvtrace.store.rows import EVENT_PARAMETERS, INSERT_EVENT
+
+AT_ONCE: Final = (1024, 64, 1)
+"""Events that are inserted by one statement of Python's, as many as there are: SQLite then takes two thirds of the
+time."""
+
+_INSERT: Final = {count: INSERT_EVENT + f", {EVENT_PARAMETERS}" * (count - 1) for count in AT_ONCE}
+_CALL: Final = "SELECT insert_events(?, ?, ?)"
+
+
+@contextlib.contextmanager
+def offered() -> Iterator[None]:
+    """Connections that are opened within can insert in C, if anything can here."""
+    _inserting.offer(getattr(_sqlite3, "__file__", None))
+    try:
+        yield
+    finally:
+        _inserting.withdraw()
+
+
+def is_direct(connection: sqlite3.Connection) -> bool:
+    """Whether it can."""
+    try:
+        connection.execute(_CALL, (b"", 0, INSERT_EVENT))
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def insert(connection: sqlite3.Connection, number: int, events: bytes, *, direct: bool) -> None:
+    """The first event has this number."""
+    if direct:
+        connection.execute(_CALL, (events, number, INSERT_EVENT)).fetchone()
+        return
+    start = 0
+    for together in AT_ONCE:
+        made = rows(events, start, number, together)
+        connection.executemany(_INSERT[together], made)
+        number += len(made) * together
+        start = skip(events, start, len(made) * together)
