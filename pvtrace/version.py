@@ -1,5 +1,5 @@
-"""The version of pvtrace, as the installed package says it."""
+"""The version of pvtrace: here, and from here in the package that is built."""
 
-from importlib import metadata
+from typing import Final
 
-VERSION = metadata.version("pvtrace")
+VERSION: Final = "0.1.0"

@@ -188,6 +188,7 @@ static PyMethodDef methods[] = {
     {"answer_leaves", core_answer_leaves, METH_O, "answer_leaves([(leaf, EAX, EBX, ECX, EDX)])"},
     {"answer_ports", core_answer_ports, METH_VARARGS, "answer_ports(steady, settled, posting, room): see machine.cpu"},
     {"answer_pages", core_answer_pages, METH_VARARGS, "answer_pages(((frame, types), ...), (frame, ...))"},
+    {"answer_entries", core_answer_entries, METH_O, "answer_entries((number, ...)): see machine.cpu"},
     {"answer", core_answer, METH_VARARGS, "answer(*model.answers.Facts)"},
     {"take_answers", core_take_answers, METH_NOARGS, "take_answers() -> the fields of model.answers.Taken"},
     {"scratch", core_scratch, METH_NOARGS, NULL},

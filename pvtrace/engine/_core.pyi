@@ -72,16 +72,20 @@ class Core:
         self, steady: Sequence[tuple[int, int]], settled: Sequence[tuple[int, int]], posting: int, room: int, /
     ) -> None: ...
     def answer_pages(self, announced: tuple[tuple[int, int], ...], told: tuple[int, ...], /) -> None: ...
+    def answer_entries(self, entries: tuple[int, ...], /) -> None: ...
     def answer(
         self,
         on: bool,
         all_of_them: bool,
         paravirtual: bool,
         at_once: bool,
+        inverts: bool,
+        reserves: bool,
         vif: bool,
         pending: bool,
         viopl: int,
         lazy: int,
+        shadow: int,
         hole: int,
         ticks: int,
         tsc: int,
@@ -95,7 +99,7 @@ class Core:
     def answered(self) -> bool: ...
     def take_answers(
         self,
-    ) -> tuple[bytes, int, int, int, bool, int, int, tuple[int, int] | None, bytes]: ...
+    ) -> tuple[bytes, int, int, int, bool, int, int, int, tuple[int, int] | None, tuple[int, ...] | None, bytes]: ...
     def scratch(self) -> memoryview: ...
     def save_core(self) -> bytes: ...
     def load_core(self, state: bytes, /) -> None: ...

@@ -13,15 +13,21 @@
 bool answer(struct core *c, enum exit_code code, uint64_t until)
 {
     enum { LONGEST_LOOKED_AT = 2 };
-    if (!c->answering.on || code != EXIT_INTERCEPT || !events_fit(c))
+    if (!c->answering.on || !events_fit(c))
+        return false;
+    if (code == EXIT_FAULT)
+        return c->answering.all && entering_exception(c);
+    if (code != EXIT_INTERCEPT)
         return false;
     uint32_t linear = (uint32_t)(c->env->eip + c->env->segs[SEGMENT_CS].base);
-    const uint8_t *code_at = access_load(c, linear, STUB, WALK_LOOK);
+    const uint8_t *code_at = access_load(c, linear, STUB, WALK_LOOK, SUPERVISOR);
     if (code_at && calls_answer(c, code_at, until))
         return true;
-    if (!c->answering.all || !(code_at || (code_at = access_load(c, linear, LONGEST_LOOKED_AT, WALK_LOOK))))
+    if (!c->answering.all)
         return false;
-    return instruction_answer(c, code_at, until);
+    if (!code_at)
+        code_at = access_load(c, linear, LONGEST_LOOKED_AT, WALK_LOOK, SUPERVISOR);
+    return code_at && instruction_answer(c, code_at, until);
 }
 
 /* Whether the machine has to look here: an interrupt may be taken. */

@@ -2,16 +2,14 @@
  * if it comes from a kernel with flat segments, through a stack that can be read, and succeeds. */
 #include "core.h"
 
-enum { CODE_SEGMENT = 0x800, EXPAND_DOWN = 0x400, PRESENT = 0x8000, NOT_SYSTEM = 0x1000 };
 enum { CALL_LENGTH = 5, HOW_CALL = 0x100 /* machine.calls.HOW_CALL */, ENTRY = 8 /* bytes of a descriptor */ };
-enum { KERNEL_RING = 1, LAZY_MODES = 3, RELOCATION_CALL = 1, TSS_SS0 = 8 };
-#define NO_HOLE (1ull << 32)
+enum { LAZY_MODES = 3, RELOCATION_CALL = 1, TSS_SS0 = 8 };
 
 /* x86.guest_tables.is_flat */
 bool calls_flat(const env_segment *s, uint64_t hole)
 {
-    bool expands_down = !(s->flags & CODE_SEGMENT) && s->flags & EXPAND_DOWN;
-    return s->selector & 0xfffc && (uint32_t)s->base == 0 && !expands_down &&
+    bool expands_down = !(s->flags & DESCRIPTOR_CODE) && s->flags & DESCRIPTOR_EXPAND_DOWN;
+    return !descriptor_null(s->selector) && (uint32_t)s->base == 0 && !expands_down &&
            (int64_t)s->limit >= (int64_t)(hole / PAGE * PAGE) - 1;
 }
 
@@ -48,13 +46,14 @@ static uint64_t counter_value(const struct answering *a, uint32_t index, uint64_
 
 /* A call that stores a descriptor: where, and what of its arguments is in the table's register. */
 struct descriptor_call {
-    uint32_t table, index, low, high; /* EAX, EDX, ECX, STACK1 */
+    uint32_t table, index; /* EAX, EDX */
+    struct descriptor image; /* ECX, STACK1 */
 };
 
 static struct descriptor_call descriptor_call(struct core *c, const uint32_t *stack)
 {
     const uint64_t *r = c->env->regs;
-    return (struct descriptor_call){(uint32_t)r[EAX], (uint32_t)r[EDX], (uint32_t)r[ECX], stack[1]};
+    return (struct descriptor_call){(uint32_t)r[EAX], (uint32_t)r[EDX], {(uint32_t)r[ECX], stack[1]}};
 }
 
 /* Whether a store into the table that `live` is can have something loaded anew. */
@@ -71,38 +70,20 @@ static bool may_reload(const struct core *c, const env_segment *live, struct des
     return false;
 }
 
-/* x86.descriptors.deprivileged, where there is nothing to be clipped. */
-static bool deprivileged(struct descriptor_call *call, uint64_t hole)
-{
-    enum { DPL = 0x6000, DPL_SHIFT = 13, GRANULAR = 0x800000 };
-    if (!(call->high & NOT_SYSTEM) || !(call->high & PRESENT))
-        return true;
-    uint32_t dpl = (call->high & DPL) >> DPL_SHIFT;
-    if (dpl < KERNEL_RING)
-        call->high = (call->high & ~(uint32_t)DPL) | KERNEL_RING << DPL_SHIFT;
-    if (hole >= NO_HOLE)
-        return true;
-    uint64_t base = call->low >> 16 | (call->high & 0xff) << 16 | (call->high & 0xff000000);
-    uint64_t limit = (call->low & 0xffff) | (call->high & 0xf0000);
-    limit = call->high & GRANULAR ? limit << 12 | 0xfff : limit;
-    bool expands_down = !(call->high & CODE_SEGMENT) && call->high & EXPAND_DOWN;
-    return base < hole && (expands_down || base + limit < hole);
-}
-
 static bool descriptor_call_may(struct core *c, enum answer_how how, struct descriptor_call *call)
 {
     if (how == ANSWER_WRITE_GDT && may_reload(c, &c->env->gdt, *call, 0))
         return false;
     if (how == ANSWER_WRITE_LDT && may_reload(c, &c->env->ldt, *call, 4))
         return false;
-    return (how == ANSWER_WRITE_IDT || deprivileged(call, c->answering.hole)) &&
-           access_may_store(c, call->table + ENTRY * call->index, ENTRY);
+    if (how != ANSWER_WRITE_IDT)
+        call->image = descriptor_deprivileged(call->image, c->answering.hole);
+    return access_may_store(c, call->table + ENTRY * call->index, ENTRY, SUPERVISOR);
 }
 
 static void descriptor_store(struct core *c, const struct descriptor_call *call)
 {
-    uint32_t image[] = {call->low, call->high};
-    access_store(c, call->table + ENTRY * call->index, image, sizeof image);
+    access_store(c, call->table + ENTRY * call->index, &call->image, sizeof call->image, SUPERVISOR);
 }
 
 /* ------------------------------------------------------------------ a call */
@@ -125,7 +106,7 @@ static bool may(struct core *c, const struct answerable *call, struct descriptor
     case ANSWER_WRITE_IDT: return a->at_once && descriptor_call_may(c, call->how, descriptor);
     case ANSWER_KERNEL_STACK_3: return a->at_once;
     case ANSWER_KERNEL_STACK_13:
-        return a->at_once && access_load(c, (uint32_t)r[EAX] + TSS_SS0, sizeof(uint16_t), WALK_MARK);
+        return a->at_once && access_load(c, (uint32_t)r[EAX] + TSS_SS0, sizeof(uint16_t), WALK_MARK, SUPERVISOR);
     default: return true;
     }
 }
@@ -150,7 +131,6 @@ static uint64_t relocation(const struct core *c, const struct answerable *call, 
 /* The result. */
 static uint64_t perform(struct core *c, const struct answerable *call, int unified, const struct descriptor_call *write)
 {
-    enum { IF = 0x200 };
     struct answering *a = &c->answering;
     const uint64_t *r = c->env->regs;
     uint64_t ticks = a->ticks + c->steps;
@@ -178,7 +158,7 @@ static uint64_t perform(struct core *c, const struct answerable *call, int unifi
     case ANSWER_KERNEL_STACK_3: set_kernel_stack(c, (uint16_t)r[EAX]); return 0;
     case ANSWER_KERNEL_STACK_13: {
         uint16_t ss;
-        memcpy(&ss, access_load(c, (uint32_t)r[EAX] + TSS_SS0, sizeof ss, WALK_LOOK), sizeof ss);
+        memcpy(&ss, access_load(c, (uint32_t)r[EAX] + TSS_SS0, sizeof ss, WALK_LOOK, SUPERVISOR), sizeof ss);
         set_kernel_stack(c, ss);
         return 0;
     }
@@ -191,8 +171,9 @@ struct made {
     uint32_t eax, edx, ecx, stack[3]; /* stack: return address, arguments */
 };
 
+/* `to`: where a call went that does not return, else NULL. */
 static void tell(struct core *c, int unified, const struct answerable *call, const struct made *made,
-                 struct flags before)
+                 struct flags before, const struct leaving *to)
 {
     const uint64_t *r = c->env->regs;
     uint64_t result = (uint32_t)r[EAX] | (call->results == 2 ? (uint64_t)(uint32_t)r[EDX] << 32 : 0);
@@ -203,6 +184,8 @@ static void tell(struct core *c, int unified, const struct answerable *call, con
                      made->stack[1] | (uint64_t)made->stack[2] << 32, result},
         .nothing = (uint8_t)((call->words ? 0 : 1 << 4) | (call->results ? 0 : 1 << 5)),
     });
+    if (to)
+        leaving_tell(c, BY_VMI_IRET, site, to);
     events_transitions(c, before, site, (uint64_t)(HOW_CALL | unified), number);
 }
 
@@ -221,16 +204,23 @@ bool calls_answer(struct core *c, const uint8_t *stub, uint64_t until)
         return false;
     struct made made = {(uint32_t)r[EAX], (uint32_t)r[EDX], (uint32_t)r[ECX], {0}};
     uint32_t size = (uint32_t)sizeof(uint32_t) * (1 + call->words);
-    const uint8_t *stack = access_load(c, (uint32_t)r[ESP], size, WALK_MARK);
+    const uint8_t *stack = access_load(c, (uint32_t)r[ESP], size, WALK_MARK, SUPERVISOR);
     if (!stack)
         return false;
     memcpy(made.stack, stack, size);
     struct descriptor_call descriptor = descriptor_call(c, made.stack);
-    if (!may(c, call, &descriptor, until))
+    struct leaving to;
+    bool leaves = call->how == ANSWER_IRET;
+    if (leaves ? !leaving_may(c, &to) : !may(c, call, &descriptor, until))
         return false;
 
     struct flags before = events_flags(c);
     c->steps++;
+    if (leaves) {
+        leaving(c, &to);
+        tell(c, unified, call, &made, before, &to);
+        return true;
+    }
     uint64_t result = perform(c, call, unified, &descriptor);
     if (call->results)
         r[EAX] = (uint32_t)result;
@@ -238,6 +228,6 @@ bool calls_answer(struct core *c, const uint8_t *stub, uint64_t until)
         r[EDX] = result >> 32;
     r[ESP] = (uint32_t)(r[ESP] + sizeof(uint32_t));
     registers_set_eip(c, made.stack[0]);
-    tell(c, unified, call, &made, before);
+    tell(c, unified, call, &made, before, NULL);
     return true;
 }

@@ -6,7 +6,10 @@
  *   answers.c  what is answered here instead of in Python: which, and when
  *   calls.c    VMI calls among it
  *   page_calls.c   those about page tables
- *   instructions.c trapped instructions among it
+ *   instructions.c   trapped instructions among it
+ *   flag_instructions.c   those that show or change flags
+ *   entering.c, leaving.c   exceptions, INT n, and the call IRET
+ *   descriptors.c   segment descriptors
  *   registers.c   registers, and what Unicorn derives from them
  *   access.c   the guest's memory as answers read and write it
  *   events.c   what they have done, as bytes
@@ -86,12 +89,16 @@ struct touch { /* the first access since take_touch that a watch is interested i
 
 /* Events that were made and not yet taken over; whole ones, one behind the other. */
 enum { EVENTS_ROOM = 1 << 16, EVENTS_OF_ONE = 1 << 11 /* bytes of the events of one answer, at most */ };
+enum { OPEN = 64 /* machine.journal.OPEN */ };
 
 struct events {
     uint8_t bytes[EVENTS_ROOM];
     uint32_t size, count;
     uint64_t number; /* of the next event */
     uint64_t first, last; /* steps, if there are any */
+    uint64_t open[OPEN];  /* entries that no return has ended: their events, the oldest first */
+    uint32_t nopen;
+    bool opened;          /* those have changed since they were told */
 };
 
 enum {
@@ -129,6 +136,7 @@ enum answer_how { /* model.answers.Answer */
     ANSWER_WRITE_LDT,
     ANSWER_KERNEL_STACK_3,
     ANSWER_KERNEL_STACK_13,
+    ANSWER_IRET,
 };
 
 /* How calls are answered, and all that this depends on beside the CPU. */
@@ -154,9 +162,12 @@ struct answering {
     bool all;         /* else only what changes nothing that a witness of exits has to see */
     bool paravirtual;
     bool at_once;     /* no call waits (x86.latitude, defer) */
+    bool inverts;     /* arithmetic flags at the entry of handlers (flags) */
+    bool reserves;    /* handlers need bytes below their frame (stack32) */
     bool vif;
     bool pending;     /* an interrupt waits for virtual IF */
     uint8_t viopl, lazy;
+    uint64_t shadow;  /* no interrupt is taken before this step: STI */
     uint64_t hole;    /* first linear address of the hypervisor */
     uint64_t ticks;   /* virtual time at step 0, modulo 2^64 */
     uint64_t tsc;     /* time-stamp counter minus virtual time */
@@ -243,21 +254,69 @@ int block_index(const translation_block *tb, uint32_t pc);
 bool block_breakpoint(const struct core *c, uint32_t pc);
 
 /* ---- registers.c */
+enum { /* EFLAGS: x86.eflags */
+    FIXED = 1 << 1,
+    TF = 1 << 8,
+    IF = 1 << 9,
+    OF = 1 << 11,
+    IOPL_SHIFT = 12,
+    IOPL = 3 << IOPL_SHIFT,
+    NT = 1 << 14,
+    RF = 1 << 16,
+    VM = 1 << 17,
+    VIF = 1 << 19,
+    VIP = 1 << 20,
+    ARITHMETIC = 0x8d5,                                                    /* CF PF AF ZF SF OF */
+    UNPRIVILEGED = ARITHMETIC | TF | 1 << 10 | NT | 1 << 18 | 1 << 21, /* those, TF DF NT AC ID */
+};
 enum { SEGMENT_ES, SEGMENT_CS, SEGMENT_SS, SEGMENT_DS, SEGMENTS_LOADED = 6 };
 enum { EAX, ECX, EDX, EBX, ESP };
-enum { DESCRIPTOR_BIG = 0x400000 };
 uint32_t registers_flags(struct core *c);
 void registers_set_flags(struct core *c, uint32_t flags);
 void registers_set_eip(struct core *c, uint32_t eip);
 void registers_set_segment(struct core *c, int number, env_segment segment);
 bool registers_set_cr(struct core *c, int number, uint32_t value);
 
+/* ---- descriptors.c */
+enum { /* of the second doubleword */
+    DESCRIPTOR_WRITABLE = 0x200,
+    DESCRIPTOR_CONFORMING = 0x400,  /* of code */
+    DESCRIPTOR_EXPAND_DOWN = 0x400, /* of data */
+    DESCRIPTOR_CODE = 0x800,
+    DESCRIPTOR_NOT_SYSTEM = 0x1000,
+    DESCRIPTOR_DPL = 0x6000,
+    DESCRIPTOR_DPL_SHIFT = 13,
+    DESCRIPTOR_PRESENT = 0x8000,
+    DESCRIPTOR_BIG = 0x400000,
+    DESCRIPTOR_GRANULAR = 0x800000,
+    DESCRIPTOR_ATTRIBUTES = 0x00f0ff00,
+};
+enum { KERNEL_RING = 1 /* of a paravirtual guest */ };
+struct descriptor {
+    uint32_t low, high;
+};
+bool descriptor_fetch(struct core *c, uint32_t selector, struct descriptor *d);
+env_segment descriptor_segment(uint32_t selector, struct descriptor d);
+env_segment descriptor_flat_data(uint32_t selector, uint32_t level, uint64_t hole);
+struct descriptor descriptor_deprivileged(struct descriptor d, uint64_t hole);
+bool descriptor_plain_stack(const env_segment *s);
+static inline bool descriptor_null(uint32_t selector) { return !(selector & 0xfffc); }
+static inline uint32_t descriptor_dpl(uint32_t high) { return high >> DESCRIPTOR_DPL_SHIFT & 3; }
+static inline uint32_t descriptor_with_dpl(uint32_t high, uint32_t level)
+{
+    return (high & ~(uint32_t)DESCRIPTOR_DPL) | level << DESCRIPTOR_DPL_SHIFT;
+}
+
 /* ---- access.c */
-const uint8_t *access_load(struct core *c, uint32_t linear, uint32_t size, unsigned how);
-bool access_may_store(struct core *c, uint32_t linear, uint32_t size);
-void access_store(struct core *c, uint32_t linear, const void *data, uint32_t size);
+enum { SUPERVISOR = false, USER = true };
+const uint8_t *access_load(struct core *c, uint32_t linear, uint32_t size, unsigned how, bool user);
+bool access_may_store(struct core *c, uint32_t linear, uint32_t size, bool user);
+bool access_may_store_all(struct core *c, uint32_t linear, uint32_t size);
+void access_store(struct core *c, uint32_t linear, const void *data, uint32_t size, bool user);
 
 /* ---- events.c */
+enum how { HOW_CLI = 1, HOW_STI, HOW_PUSHF, HOW_POPF, HOW_IRET, HOW_DELIVERY }; /* model.events.How, and Attempt */
+enum outcome { TOOK_EFFECT, TRAPPED, IGNORED = 3, READ_ONLY = 5, NO_CHANGE }; /* model.events.Outcome */
 struct event {
     enum event_kind kind;
     uint32_t pc;
@@ -275,7 +334,12 @@ struct flags { /* machine.journal.Flags */
 bool events_fit(const struct core *c);
 uint64_t events_put(struct core *c, const struct event *event); /* its number */
 struct flags events_flags(struct core *c);
+uint32_t events_virtual(struct flags flags); /* the guest's own */
+uint64_t events_attempt(struct core *c, enum how by, struct flags before, uint32_t pc, uint32_t asked,
+                        enum outcome outcome); /* its number */
 void events_transitions(struct core *c, struct flags before, uint32_t pc, uint64_t how, uint64_t cause);
+void events_entered(struct core *c, uint64_t number);
+bool events_left(struct core *c, uint64_t *number);
 
 /* ---- answers.c */
 bool answer(struct core *c, enum exit_code code, uint64_t until);
@@ -293,6 +357,27 @@ bool page_root_known(const struct core *c, uint32_t cr3);
 
 /* ---- instructions.c */
 bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until);
+
+/* ---- flag_instructions.c */
+bool flag_instruction_answer(struct core *c, uint8_t opcode);
+
+/* ---- entering.c */
+bool entering_exception(struct core *c);
+bool entering_software(struct core *c, const uint8_t *code);
+
+/* ---- leaving.c */
+struct leaving { /* where a return goes */
+    env_segment code, stack;
+    bool outer;     /* to a less privileged level, with a stack of its own */
+    uint32_t level; /* that privilege level */
+    uint32_t eip, image, esp;
+    uint16_t cs, ss;
+};
+enum returned_by { BY_IRET, BY_VMI_IRET };
+bool leaving_may(struct core *c, struct leaving *to);
+void leaving(struct core *c, const struct leaving *to);
+uint64_t leaving_tell(struct core *c, enum returned_by by, uint32_t pc, const struct leaving *to);
+bool leaving_answer(struct core *c, uint8_t opcode);
 
 /* ---- counter.c */
 void counter_block(uc_engine *engine, uint64_t pc, uint32_t size, void *block);

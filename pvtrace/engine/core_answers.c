@@ -122,12 +122,12 @@ PyObject *core_answer_pages(PyObject *self, PyObject *args)
 PyObject *core_answer(PyObject *self, PyObject *args)
 {
     struct answering *a = &CORE(self)->answering;
-    int on, all, paravirtual, at_once, vif, pending;
+    int on, all, paravirtual, at_once, inverts, reserves, vif, pending;
     unsigned char viopl, lazy;
-    unsigned long long hole, ticks, tsc, start, stolen;
+    unsigned long long shadow, hole, ticks, tsc, start, stolen;
     PyObject *stack;
-    if (!PyArg_ParseTuple(args, "ppppppbbKKKKKO", &on, &all, &paravirtual, &at_once, &vif, &pending, &viopl, &lazy, &hole,
-                          &ticks, &tsc, &start, &stolen, &stack))
+    if (!PyArg_ParseTuple(args, "ppppppppbbKKKKKKO", &on, &all, &paravirtual, &at_once, &inverts, &reserves, &vif,
+                          &pending, &viopl, &lazy, &shadow, &hole, &ticks, &tsc, &start, &stolen, &stack))
         return NULL;
     unsigned ss = 0, esp = 0;
     if (stack != Py_None && !PyArg_ParseTuple(stack, "II", &ss, &esp))
@@ -136,10 +136,13 @@ PyObject *core_answer(PyObject *self, PyObject *args)
     a->all = all;
     a->paravirtual = paravirtual;
     a->at_once = at_once;
+    a->inverts = inverts;
+    a->reserves = reserves;
     a->vif = vif;
     a->pending = pending;
     a->viopl = viopl;
     a->lazy = lazy;
+    a->shadow = shadow;
     a->hole = hole;
     a->ticks = ticks;
     a->tsc = tsc;
@@ -149,6 +152,40 @@ PyObject *core_answer(PyObject *self, PyObject *args)
     a->kernel_ss = (uint16_t)ss;
     a->kernel_esp = esp;
     Py_RETURN_NONE;
+}
+
+/* Entries that no return has ended, the oldest first. */
+PyObject *core_answer_entries(PyObject *self, PyObject *entries)
+{
+    struct events *e = &CORE(self)->events;
+    PyObject *tuple = PySequence_Tuple(entries);
+    if (!tuple)
+        return NULL;
+    Py_ssize_t count = PyTuple_GET_SIZE(tuple);
+    if (count > OPEN)
+        PyErr_Format(PyExc_ValueError, "at most %d entries can be open", OPEN);
+    for (Py_ssize_t i = 0; i < count && !PyErr_Occurred(); i++)
+        e->open[i] = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(tuple, i));
+    Py_DECREF(tuple);
+    if (PyErr_Occurred())
+        return NULL;
+    e->nopen = (uint32_t)count;
+    e->opened = false;
+    Py_RETURN_NONE;
+}
+
+/* Those, or None if they are still what was told last. */
+static PyObject *open_entries(const struct events *e)
+{
+    PyObject *entries = e->opened ? PyTuple_New(e->nopen) : Py_NewRef(Py_None);
+    for (uint32_t i = 0; entries && e->opened && i < e->nopen; i++) {
+        PyObject *number = PyLong_FromUnsignedLongLong(e->open[i]);
+        if (number)
+            PyTuple_SET_ITEM(entries, i, number);
+        else
+            Py_CLEAR(entries);
+    }
+    return entries;
 }
 
 PyObject *get_answered(PyObject *self, void *Py_UNUSED(closure))
@@ -175,13 +212,20 @@ PyObject *core_take_answers(PyObject *self, PyObject *Py_UNUSED(none))
 {
     struct answering *a = &CORE(self)->answering;
     struct events *e = &CORE(self)->events;
+    PyObject *entries = open_entries(e);
     PyObject *stack = a->has_kernel_stack ? Py_BuildValue("(HI)", a->kernel_ss, a->kernel_esp) : Py_NewRef(Py_None);
-    if (!stack)
+    if (!entries || !stack) {
+        Py_XDECREF(entries);
+        Py_XDECREF(stack);
         return NULL;
-    PyObject *taken = Py_BuildValue("(y#IKKNIINy#)", e->bytes, (Py_ssize_t)e->size, e->count, (unsigned long long)e->first,
-                                    (unsigned long long)e->last, PyBool_FromLong(a->vif), a->viopl, a->lazy, stack,
-                                    a->posted, (Py_ssize_t)a->nposted);
-    if (taken)
+    }
+    PyObject *taken = Py_BuildValue("(y#IKKNIIKNNy#)", e->bytes, (Py_ssize_t)e->size, e->count,
+                                    (unsigned long long)e->first, (unsigned long long)e->last, PyBool_FromLong(a->vif),
+                                    a->viopl, a->lazy, (unsigned long long)a->shadow, stack, entries, a->posted,
+                                    (Py_ssize_t)a->nposted);
+    if (taken) {
         e->size = e->count = a->nposted = 0;
+        e->opened = false;
+    }
     return taken;
 }

@@ -2,7 +2,7 @@
  * the specification. */
 #include "core.h"
 
-enum { IF_BIT = 9, IOPL_BIT = 12, IF = 1 << IF_BIT, IOPL = 3 << IOPL_BIT };
+enum { IF_BIT = 9 };
 
 /* Whether the events of one more answer do. */
 bool events_fit(const struct core *c)
@@ -39,9 +39,21 @@ uint64_t events_put(struct core *c, const struct event *event)
     return e->number++;
 }
 
-static uint32_t virtual_flags(struct flags f)
+/* x86.eflags.guest_flags */
+uint32_t events_virtual(struct flags f)
 {
-    return (f.real & ~(uint32_t)(IF | IOPL)) | (uint32_t)f.vif << IF_BIT | (uint32_t)f.viopl << IOPL_BIT;
+    return (f.real & ~(uint32_t)(IF | IOPL)) | (uint32_t)f.vif << IF_BIT | (uint32_t)f.viopl << IOPL_SHIFT;
+}
+
+/* An attempt on IF or IOPL: machine.instructions._attempt. */
+uint64_t events_attempt(struct core *c, enum how by, struct flags before, uint32_t pc, uint32_t asked,
+                        enum outcome outcome)
+{
+    struct flags after = events_flags(c);
+    return events_put(c, &(struct event){
+        .kind = KIND_FLAG_ATTEMPT, .pc = pc, .arguments = 6,
+        .argument = {by, asked, events_virtual(before), events_virtual(after), before.real, outcome},
+    });
 }
 
 /* Journal.transitions: an event for each watched flag that has changed since `before`. */
@@ -50,9 +62,9 @@ void events_transitions(struct core *c, struct flags before, uint32_t pc, uint64
     static const struct {
         uint32_t mask;
         uint8_t bit;
-    } flag[] = {{1 << 8, 8}, {IF, IF_BIT}, {IOPL, IOPL_BIT}, {1 << 14, 14}, {1 << 17, 17}, {1 << 18, 18}};
+    } flag[] = {{1 << 8, 8}, {IF, IF_BIT}, {IOPL, IOPL_SHIFT}, {1 << 14, 14}, {1 << 17, 17}, {1 << 18, 18}};
     struct flags after = events_flags(c);
-    uint32_t old = virtual_flags(before), new = virtual_flags(after), changed = (old ^ new) | (before.real ^ after.real);
+    uint32_t old = events_virtual(before), new = events_virtual(after), changed = (old ^ new) | (before.real ^ after.real);
     for (size_t i = 0; i < sizeof flag / sizeof *flag; i++) {
         uint32_t mask = flag[i].mask;
         uint8_t bit = flag[i].bit;
@@ -63,4 +75,25 @@ void events_transitions(struct core *c, struct flags before, uint32_t pc, uint64
                              (after.real & mask) >> bit, how},
             });
     }
+}
+
+/* Journal.entered */
+void events_entered(struct core *c, uint64_t number)
+{
+    struct events *e = &c->events;
+    if (e->nopen == OPEN)
+        memmove(e->open, e->open + 1, --e->nopen * sizeof *e->open);
+    e->open[e->nopen++] = number;
+    e->opened = true;
+}
+
+/* Journal.left: whether there is an entry that a return ends. */
+bool events_left(struct core *c, uint64_t *number)
+{
+    struct events *e = &c->events;
+    if (!e->nopen)
+        return false;
+    *number = e->open[--e->nopen];
+    e->opened = true;
+    return true;
 }

@@ -1,8 +1,8 @@
-/* Trapped instructions that are answered here: CPUID, and bytes to and from ports whose device has said what they do
+/* Trapped instructions that are answered here: CPUID, RDTSC, and bytes to and from ports whose device has said what they do
  * (machine.pc.Platform). x86.machine_specific, x86.ports and machine.instructions are the specification. */
 #include "core.h"
 
-enum { TF = 1 << 8, WIDTH = 1 };
+enum { WIDTH = 1 };
 
 static void next(struct core *c, uint32_t length)
 {
@@ -26,6 +26,24 @@ static bool cpuid(struct core *c)
     next(c, 2);
     events_put(c, &(struct event){.kind = KIND_EMULATED, .pc = pc, .text = "CPUID", .arguments = 2,
                                   .argument = {wanted, leaf->eax}});
+    return true;
+}
+
+static bool rdtsc(struct core *c)
+{
+    enum { TSD = 1 << 2 };
+    uint64_t *r = c->env->regs;
+    uint32_t pc = (uint32_t)c->env->eip;
+    if (c->env->cr[4] & TSD)
+        return false;
+    c->steps++;
+    uint64_t value = c->answering.ticks + c->steps + c->answering.tsc;
+    r[EAX] = (uint32_t)value;
+    r[EDX] = value >> 32;
+    next(c, 2);
+    enum { OPERAND = 1 << 0 };
+    events_put(c, &(struct event){.kind = KIND_EMULATED, .pc = pc, .text = "RDTSC", .arguments = 2, .nothing = OPERAND,
+                                  .argument = {0, value}});
     return true;
 }
 
@@ -83,8 +101,10 @@ bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until)
     uint16_t dx = (uint16_t)c->env->regs[EDX];
     if (c->env->eflags & TF || !(c->env->segs[SEGMENT_CS].flags & DESCRIPTOR_BIG))
         return false;
-    if (code[0] == 0x0f && code[1] == 0xa2)
-        return cpuid(c);
+    if (code[0] == 0x0f)
+        return code[1] == 0xa2 ? cpuid(c) : code[1] == 0x31 && rdtsc(c);
+    if (flag_instruction_answer(c, code[0]) || entering_software(c, code) || leaving_answer(c, code[0]))
+        return true;
     if (c->steps + 1 >= until || !privileged(c))
         return false;
     switch (code[0]) {

@@ -1,7 +1,8 @@
 """Where the Unicorn library of the installed Python package lies."""
 
+import ctypes
 from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 
 from pvtrace.model.errors import EngineError
 
@@ -19,6 +20,8 @@ def path() -> str:
     raise EngineError(f"the Python package unicorn has no library libunicorn.so.2 in {folder}")
 
 
+@cache
 def version() -> str:
-    """Version of the installed package, as a trace records it."""
-    return metadata.version("unicorn")
+    """What the library says of itself, as a trace records it: "2.1.4"."""
+    major, minor, patch, _ = ctypes.CDLL(path()).uc_version(None, None).to_bytes(4, "big")
+    return f"{major}.{minor}.{patch}"

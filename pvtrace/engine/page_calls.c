@@ -46,9 +46,9 @@ bool page_call_may(struct core *c, const struct answerable *call)
 {
     struct entry e = entry_of(c, call);
     bool update = call->how == ANSWER_UPDATE_PXE;
-    if (!update && !access_may_store(c, e.pointer, e.size))
+    if (!update && !access_may_store(c, e.pointer, e.size, SUPERVISOR))
         return false;
-    const uint8_t *at = access_load(c, e.pointer, e.size, WALK_MARK);
+    const uint8_t *at = access_load(c, e.pointer, e.size, WALK_MARK, SUPERVISOR);
     if (!at)
         return false;
     if (update) {
@@ -63,5 +63,5 @@ bool page_call_may(struct core *c, const struct answerable *call)
 void page_call(struct core *c, const struct answerable *call)
 {
     struct entry e = entry_of(c, call);
-    access_store(c, e.pointer, &e.value, e.size);
+    access_store(c, e.pointer, &e.value, e.size, SUPERVISOR);
 }

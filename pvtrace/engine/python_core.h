@@ -39,7 +39,7 @@ core_getter get_fault, get_mmio_store;
 
 /* ---- core_registers.c */
 enum { GPRS = 8, SEGMENTS = 10, CRS = 5, TR = 7 };
-enum { ATTRIBUTES = 0x00f0ff00 }; /* of a descriptor's second doubleword; Unicorn keeps all of it */
+enum { ATTRIBUTES = DESCRIPTOR_ATTRIBUTES }; /* Unicorn keeps all of the second doubleword */
 core_method core_gpr, core_set_gpr, core_gprs;
 core_method core_segment, core_set_segment;
 core_method core_cr, core_set_cr;
@@ -61,7 +61,7 @@ int scratch_buffer(PyObject *self, Py_buffer *view, int flags); /* the buffer of
 core_method core_save, core_load;
 
 /* ---- core_answers.c */
-core_method core_answer_calls, core_answer_leaves, core_answer_ports, core_answer_pages, core_answer;
+core_method core_answer_calls, core_answer_leaves, core_answer_ports, core_answer_pages, core_answer, core_answer_entries;
 core_method core_take_answers;
 core_getter get_answered, get_vif;
 core_setter set_vif;

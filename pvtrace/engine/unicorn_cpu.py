@@ -48,8 +48,9 @@ class UnicornCpu(_core.Core):
         self.answer(*facts)
 
     def taken(self) -> Taken:
-        data, total, first, last, vif, viopl, lazy, kernel_stack, posted = self.take_answers()
-        return Taken(Packed(data, total, Step(first), Step(last)), vif, viopl, lazy, kernel_stack, posted)
+        data, total, first, last, vif, viopl, lazy, shadow, kernel_stack, entries, posted = self.take_answers()
+        events = Packed(data, total, Step(first), Step(last))
+        return Taken(events, vif, viopl, lazy, Step(shadow), kernel_stack, entries, posted)
 
     def run(self, until: Step) -> Exit:
         if self._pending is not None:

@@ -52,6 +52,7 @@ HOW: Final = {
     "WriteGDTEntry": Answer.WRITE_GDT,
     "WriteLDTEntry": Answer.WRITE_LDT,
     "UpdateKernelStack": Answer.KERNEL_STACK_3,
+    "IRET": Answer.IRET,
 }
 """By the call's name in rom.abi."""
 
@@ -92,6 +93,7 @@ class Answers:
         self._pages: tuple[object, object] = ((), ())
         self._apic: bool | None = None
         self._ports: tuple[int, int | None, int] = (-1, None, 0)
+        self._entries: tuple[int, ...] = ()
         self.allowed = True
         self.lag = False
         machine.cpu.answer_calls(tuple(answerable()))
@@ -100,7 +102,8 @@ class Answers:
         """Cpu.run; an answer that lets an interrupt in ends it, too. `pending`: one waits for the guest's IF."""
         machine = self._machine
         cpu = machine.cpu
-        on, witnessed = self.allowed, machine.witness is not None
+        on = self.allowed and not machine.platform.interrupts.nmi_blocked
+        witnessed = machine.witness is not None
         if machine.system is not self._system and self._differ_in_vif(machine.system, self._system):
             cpu.vif = machine.system.vif  # the change that is frequent
             self._system = machine.system
@@ -119,6 +122,9 @@ class Answers:
             self._tell_of_leaves()
         if on and not witnessed:
             self._tell_of_ports()
+        if machine.journal.entries is not self._entries:
+            self._entries = machine.journal.entries
+            cpu.answer_entries(self._entries)
         cpu.next_event = machine.journal.count
         exit_ = cpu.run(until)
         if cpu.answered:
@@ -127,15 +133,19 @@ class Answers:
 
     def _facts(self) -> Facts:
         system, vmi, clock = self._system, self._vmi, self._clock
+        latitude = self._machine.latitude
         return Facts(
             on=self._on and not vmi.held,
             all=self._all,
             paravirtual=system.paravirtual,
-            at_once=not self._machine.latitude.defer,
+            at_once=not latitude.defer,
+            inverts=latitude.flags,
+            reserves=latitude.stack32,
             vif=system.vif,
             pending=self._pending,
             viopl=system.viopl,
             lazy=vmi.lazy,
+            shadow=system.shadow,
             hole=system.hole,
             ticks=(clock.base_ticks - clock.base_step) & _MASK64,
             tsc=system.msr(TSC),
@@ -174,12 +184,17 @@ class Answers:
         taken = machine.cpu.taken()
         journal.saw_many(taken.events)
         system = machine.system
-        if taken.vif is not system.vif:
-            self._system = machine.system = self.flipped(system)  # the CPU knows
-        if taken.kernel_stack != system.kernel_stack:
-            self._system = machine.system = replace(machine.system, kernel_stack=taken.kernel_stack)
+        rest = (taken.viopl, taken.shadow, taken.kernel_stack)
+        if rest != (system.viopl, system.shadow, system.kernel_stack):
+            viopl, shadow, stack = rest
+            system = replace(system, vif=taken.vif, viopl=viopl, shadow=shadow, kernel_stack=stack)
+            self._system = machine.system = system  # the CPU knows
+        elif taken.vif is not system.vif:
+            self._system = machine.system = self.flipped(system)
         if taken.lazy != machine.vmi.lazy:
             self._vmi = machine.vmi = replace(machine.vmi, lazy=taken.lazy)
+        if taken.entries is not None:
+            self._entries = journal.entries = taken.entries
         for byte in taken.posted:
             journal.transmitted(byte, machine.system)
         self._ports = (*self._ports[:2], len(journal.line))

@@ -52,6 +52,10 @@ class Cpu(Protocol):
         """The page frames that are announced as page tables, with their types, and those that it was told of."""
         ...
 
+    def answer_entries(self, entries: tuple[int, ...], /) -> None:
+        """The numbers of the events whose handlers have not returned, the newest last: see Journal.entries."""
+        ...
+
     def tell(self, facts: Facts) -> None:
         """What its answers depend on, until it is told anew; at first it answers nothing. Not part of the state."""
         ...

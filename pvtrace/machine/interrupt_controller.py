@@ -82,6 +82,11 @@ class InterruptController:
         """Whether a non-maskable interrupt is to be taken: none is before the handler of the last has returned."""
         return self._nmi_waits and not self._nmi_blocked
 
+    @property
+    def nmi_blocked(self) -> bool:
+        """Whether the handler of one has not returned: `returned` is waited for."""
+        return self._nmi_blocked
+
     def take_nmi(self) -> None:
         """The CPU enters its handler."""
         self._nmi_waits, self._nmi_blocked = False, True

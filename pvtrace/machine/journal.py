@@ -53,7 +53,7 @@ class Journal:
     cpu: Cpu
     tape: Tape
     count: int = 0
-    entries: list[int] = field(default_factory=list)
+    entries: tuple[int, ...] = ()  # events whose handlers have not returned, the newest last
     line: bytearray = field(default_factory=bytearray)
     alarm: int | None = None  # the event of the last alarm whose interrupt has not been taken
     heard: Callable[[int], None] | None = None  # told of each console byte at once; no part of the state
@@ -100,12 +100,15 @@ class Journal:
 
     def entered(self, number: int) -> None:
         """Event `number` entered a handler; the next return belongs to it."""
-        self.entries.append(number)
-        del self.entries[:-OPEN]
+        self.entries = (*self.entries, number)[-OPEN:]
 
     def left(self) -> int | None:
         """The entry that a return now ends; None if it is none that was seen."""
-        return self.entries.pop() if self.entries else None
+        if not self.entries:
+            return None
+        *rest, last = self.entries
+        self.entries = tuple(rest)
+        return last
 
     def transmitted(self, byte: int, system: System) -> None:
         """The guest wrote a byte to the console."""
@@ -130,6 +133,6 @@ class Journal:
 
     def load(self, state: dict[str, Any]) -> None:
         self.count = state["count"]
-        self.entries = list(state["entries"])
+        self.entries = tuple(state["entries"])
         self.line = bytearray.fromhex(state["line"])
         self.alarm = state["alarm"]

@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from pvtrace.model.packed import Packed
+from pvtrace.model.step import Step
 
 
 class Answer(IntEnum):
@@ -34,6 +35,7 @@ class Answer(IntEnum):
     WRITE_LDT = 22
     KERNEL_STACK_3 = 23
     KERNEL_STACK_13 = 24
+    IRET = 25
 
 
 NOT: int = 0
@@ -58,7 +60,8 @@ class Facts(NamedTuple):
     """All that answers depend on beside the CPU.
 
     `on`: whether it may answer at all; `all`: not only what a witness of exits need not see; `at_once`: no call is held
-    back; `vif`, `viopl`: the guest's; `pending`: an interrupt waits for its IF; `lazy`: the mode of SetLazyMode;
+    back; `inverts`, `reserves`: the latitude of flags and of stack32 is harsh; `vif`, `viopl`: the guest's; `pending`:
+    an interrupt waits for its IF; `lazy`: the mode of SetLazyMode; `shadow`: no interrupt is taken before this step;
     `hole`: first linear address of the hypervisor; `ticks`: virtual time at step 0, modulo 2^64; `tsc`: the time-stamp
     counter minus virtual time; `start`, `stolen`: of the cycle counters, in ticks; `kernel_stack`: SS and ESP for
     entries from user mode.
@@ -68,10 +71,13 @@ class Facts(NamedTuple):
     all: bool
     paravirtual: bool
     at_once: bool
+    inverts: bool
+    reserves: bool
     vif: bool
     pending: bool
     viopl: int
     lazy: int
+    shadow: Step
     hole: int
     ticks: int
     tsc: int
@@ -81,12 +87,14 @@ class Facts(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What the CPU has done. `events`: of all of it, in order; `posted`: the bytes that were written to the posting
-    port; the others are Facts as they are now."""
+    """What the CPU has done. `events`: of all of it, in order; `entries`: of Cpu.answer_entries, None if they have not
+    changed; `posted`: the bytes that were written to the posting port; the others are Facts as they are now."""
 
     events: Packed
     vif: bool
     viopl: int
     lazy: int
+    shadow: Step
     kernel_stack: tuple[int, int] | None
+    entries: tuple[int, ...] | None
     posted: bytes

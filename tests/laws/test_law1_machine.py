@@ -14,6 +14,7 @@ from pvtrace.model.inputs import Input, InputKind
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
 from pvtrace.tape.scripted import ScriptedTape
+from tests.examples import examples
 from tests.machine.guests import GUESTS
 from tests.machine.small import LIMIT, assemble, demo, machine
 
@@ -87,7 +88,7 @@ def test_a_run_goes_exactly_as_far_as_it_was_told() -> None:
 
 
 @pytest.mark.parametrize(("name", "paravirtual"), SMALL)
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), snapshots=st.booleans())
 def test_small_guests(name: str, paravirtual: bool, data: st.DataObject, snapshots: bool) -> None:
     last = straight(name, paravirtual)[0].step
@@ -103,7 +104,7 @@ def test_every_step_by_itself(name: str, paravirtual: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DEMOS)
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), snapshots=st.booleans())
 def test_demo_guests(name: str, data: st.DataObject, snapshots: bool) -> None:
     """Splits are drawn near events as well, where something happens."""

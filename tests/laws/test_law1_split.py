@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import SAME, examples
 from tests.oracle import streams
 from tests.oracle.guest import Guest, React, Run, play
 from tests.oracle.kernel import kernel, skipping
@@ -67,6 +68,6 @@ def test_a_thousand_random_splits() -> None:
 
 
 @given(st.sampled_from(NAMES), st.sets(st.integers(1, LIMIT), max_size=6))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=SAME)
 def test_splits(name: str, stops: set[int]) -> None:
     assert_split(name, stops)

@@ -14,6 +14,7 @@ from pvtrace.model.registers import Registers
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
 from pvtrace.tape.scripted import ScriptedTape
+from tests.examples import examples
 from tests.machine.guests import GUESTS, INTERRUPTS
 from tests.machine.small import LIMIT, RAM, Walk, assemble, demo, machine, run
 
@@ -57,7 +58,7 @@ def seen(walk: Walk) -> tuple[Step, int, Stop | None, Registers, dict[str, bytes
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "paravirtual"), ALL)
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_into_a_new_machine(name: str, paravirtual: bool, data: st.DataObject) -> None:
     stop, state, ram, events = straight(name, paravirtual)
@@ -88,7 +89,7 @@ def test_into_a_new_machine(name: str, paravirtual: bool, data: st.DataObject) -
 
 
 @pytest.mark.parametrize(("name", "paravirtual"), CASES)
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_into_the_same_machine(name: str, paravirtual: bool, data: st.DataObject) -> None:
     stop, state, ram, events = straight(name, paravirtual)

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pvtrace.model.step import Step
 from pvtrace.timeline.conditions import Breakpoint, Holds, Watchpoint
 from pvtrace.timeline.stops import Cause, Way
+from tests.examples import examples
 from tests.timeline.recordings import history, seen, walk
 
 GUESTS = ("interrupts", "traced", "paged", "devices")
@@ -101,6 +102,6 @@ def test_where_you_are_does_not_depend_on_how_you_came(name: str) -> None:
     run_state_machine_as_test(
         some,
         settings=settings(
-            max_examples=5, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples(5), stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

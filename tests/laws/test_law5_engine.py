@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import SAME, examples
 from tests.oracle import streams
 from tests.oracle.guest import AnyCpu, Guest, React, Run, play
 from tests.oracle.kernel import kernel, skipping
@@ -94,7 +95,7 @@ def test_two_hundred_random_guests() -> None:
     st.lists(st.tuples(st.sampled_from(streams.KINDS), st.integers(0, 1 << 16)), min_size=1, max_size=30),
     st.integers(0, 1 << 16),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck), derandomize=SAME)
 def test_random_streams(kinds: list[tuple[Callable[[Random], bytes], int]], setting: int) -> None:
     r = Random(setting)
     compared(streams.stream_of([(kind, Random(seed)) for kind, seed in kinds], r), r)

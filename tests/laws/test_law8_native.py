@@ -22,6 +22,7 @@ from pvtrace.x86.effects import Raise
 from pvtrace.x86.exceptions import PF
 from pvtrace.x86.view import PageFault
 from rom.abi import CALLS, Generation, Place, by_name
+from tests.examples import examples
 from tests.laws.native_meanings import NATIVE, Faulted
 from tests.vmi.vmi_flat import (
     DATA,
@@ -292,7 +293,7 @@ def operands_of(name: str, generation: Generation) -> st.SearchStrategy[dict[str
 
 
 @pytest.mark.parametrize(("name", "generation"), CASES)
-@settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=examples(15), deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(data=st.data(), state=STATE)
 def test_equal(name: str, generation: Generation, data: st.DataObject, state: Mapping[str, Any]) -> None:
     operands = data.draw(operands_of(name, generation))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pvtrace.machine.journal import LINE
@@ -14,6 +14,7 @@ from pvtrace.model.events import Event
 from pvtrace.model.registers import Gpr, Seg
 from pvtrace.model.step import Step
 from pvtrace.tape.scripted import ScriptedTape
+from tests.examples import examples
 from tests.laws.test_law1_machine import End, end
 from tests.machine.small import assemble, machine
 
@@ -29,7 +30,17 @@ INSTRUCTIONS = {
     "REP OUTSB": b"\xf3\x6e",
     "LOCK CPUID": b"\xf0\x0f\xa2",
     "CS IN AL, DX": b"\x2e\xec",
+    "RDTSC": b"\x0f\x31",
+    "CLI": b"\xfa",
+    "STI": b"\xfb",
+    "STI, CLI": b"\xfb\xfa",
+    "PUSHFD": b"\x9c",
+    "POPFD": b"\x9d",
+    "PUSHFD, CLI, POPFD": b"\x9c\xfa\x9d",
+    "PUSHF": b"\x66\x9c",
+    "POPF": b"\x66\x9d",
 }
+STACK = 0x201000
 
 
 class Case(NamedTuple):
@@ -51,6 +62,13 @@ class Case(NamedTuple):
     heard: bool
     jump: int
     steps: int
+    esp: int
+    popped: int
+    vif: bool
+    pending: bool
+    user_if: bool
+    limit: int
+    tsd: bool
 
 
 cases = st.builds(
@@ -72,6 +90,13 @@ cases = st.builds(
     heard=st.booleans(),
     jump=st.integers(2000, 1 << 40),
     steps=st.integers(1, 6),
+    esp=st.sampled_from((*(STACK + 0x800,) * 9, STACK, STACK + 2, STACK + 0xFFE, 0, 0xFFFFFFFC)),
+    popped=st.sampled_from((0x202, 0x2, 0x3202, 0x3002, 0x1A02, 0x302, 0x102, 0x4A57, 0xFFFFFFFF, 0x10000, 0x20000)),
+    vif=st.booleans(),
+    pending=st.sampled_from((False, False, False, True)),
+    user_if=st.sampled_from((False, False, True)),
+    limit=st.sampled_from((*(0xFFFFFFFF,) * 5, STACK + 0x803, STACK + 0x7FE)),
+    tsd=st.sampled_from((False, False, True)),
 )
 
 
@@ -86,16 +111,28 @@ def arranged(case: Case, tape: ScriptedTape) -> Machine:
     cpu.set_gpr(Gpr.ECX, 3)
     cpu.eip = CODE + case.offset
     cpu.eflags |= case.flags
+    cpu.write_physical(STACK, case.popped.to_bytes(4, "little") * 1024)
+    cpu.set_gpr(Gpr.ESP, case.esp)
+    if case.tsd:
+        cpu.set_cr(4, cpu.cr(4) | 1 << 2)
     stack, code = cpu.segment(Seg.SS), cpu.segment(Seg.CS)
+    stack = replace(stack, limit=case.limit)
     if case.cpl >= 0:
-        cpu.set_segment(Seg.SS, replace(stack, attributes=stack.attributes & ~0x6000 | case.cpl << 13))
+        stack = replace(stack, attributes=stack.attributes & ~0x6000 | case.cpl << 13)
+    cpu.set_segment(Seg.SS, stack)
     if not case.big:
         cpu.set_segment(Seg.CS, replace(code, attributes=code.attributes & ~(1 << 22)))
     for register, value in case.uart:
         uart.write(register, 1, value, built.ticks)
     uart.receive(case.typed)
     built.journal.line[:] = b"l" * case.line
-    built.system = replace(built.system, viopl=case.viopl)
+    vif = case.vif and not case.pending  # else the interrupt would come first
+    built.user_if = case.user_if
+    built.system = replace(built.system, viopl=case.viopl, vif=vif)
+    if not case.paravirtual:
+        cpu.eflags = cpu.eflags & ~0x3200 | vif << 9 | case.viopl << 12
+    if case.pending:
+        built.platform.interrupts.line(0)(True)
     built.clock = built.clock.jumped_to(case.jump, built.step)
     built.set_horizon()
     return built
@@ -113,16 +150,22 @@ def ran(case: Case, allowed: bool, steps: int) -> tuple[End, list[Event], bytes]
     return end(built, stop), tape.events[before:], bytes(heard)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases)
-def test_an_instruction_is_answered_as_the_machine_does(case: Case) -> None:
-    assert ran(case, True, case.steps) == ran(case, False, case.steps)
-
-
 SENT = ((0, 0x41),)
 """A byte was sent before: from then on the UART posts."""
 
-PLAIN = Case(b"", 0, True, 0x41, CONSOLE, 0, -1, 0, True, SENT, 0, b"", True, 3000, 0)
+ON_STACK = (STACK + 0x800, 0x46, False, False, False, 0xFFFFFFFF, False)
+PLAIN = Case(b"", 0, True, 0x41, CONSOLE, 0, -1, 0, True, SENT, 0, b"", True, 3000, 0, *ON_STACK)
+
+
+NEVER_AGAIN = PLAIN._replace(code=INSTRUCTIONS["POPFD"], cpl=3, user_if=True, popped=0x202, steps=1)
+"""User code has turned interrupts off, and wants them back by POPF."""
+
+
+@settings(max_examples=examples(800), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases)
+@example(NEVER_AGAIN)
+def test_an_instruction_is_answered_as_the_machine_does(case: Case) -> None:
+    assert ran(case, True, case.steps) == ran(case, False, case.steps)
 
 
 @pytest.mark.parametrize("paravirtual", [True, False])
@@ -133,8 +176,11 @@ PLAIN = Case(b"", 0, True, 0x41, CONSOLE, 0, -1, 0, True, SENT, 0, b"", True, 30
         (b"\xec", CONSOLE + 5, 0),
         (b"\xec", CONSOLE + 1, 0),
         (b"\xee", CONSOLE, 0x41),
+        (b"\x0f\x31", 0, 0),
+        (b"\x9c\x9d", 0, 0),
+        (b"\xfa\xfb", 0, 0),
     ],
-    ids=["CPUID", "LSR", "IER", "THR"],
+    ids=["CPUID", "LSR", "IER", "THR", "RDTSC", "PUSHF, POPF", "CLI, STI"],
 )
 def test_the_cpu_answers_the_plain_case(code: bytes, port: int, eax: int, paravirtual: bool) -> None:
     case = PLAIN._replace(code=code, port=port, eax=eax, paravirtual=paravirtual)
