@@ -17,7 +17,8 @@ import click
 
 from pvtrace.cli.arguments import chosen, recording_argument
 from pvtrace.cli.voice import voiced
-from pvtrace.gdb.serve import HOST, PORT, SCRIPT
+from pvtrace.gdb.address import HOST, PORT
+from pvtrace.gdb.serve import SCRIPT
 from pvtrace.model.errors import EngineError
 
 LISTENING = re.compile(re.escape(HOST) + r":(\d+);")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from pvtrace.gdb.serve import HOST, PORT
+from pvtrace.gdb.address import HOST, PORT
 from pvtrace.model.errors import UsageError
 
 ADDRESS = re.compile(r"(?:([\w.-]+|\[[0-9a-fA-F:]+\]):)?(\d+)")

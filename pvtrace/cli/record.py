@@ -1,32 +1,29 @@
-"""`pvtrace record`."""
+"""`pvtrace record`. What only --gdb and --twin need is loaded for them, so that everything else starts the sooner."""
 
 import logging
 import shlex
 import sys
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from pvtrace.cli import diff, symbols
+from pvtrace.cli import symbols
 from pvtrace.cli.arguments import Address, Count, Ends, Kinds, Schedule, Size, shown
 from pvtrace.cli.exit_codes import GUEST_FAILED, INTERRUPTED, TIMED_OUT, WELL
 from pvtrace.cli.listening import Where, gdb_options, one_file, where
 from pvtrace.cli.progress import Progress, size
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.cli.watching import Watching
-from pvtrace.gdb.serve import record as run_under_gdb
 from pvtrace.machine.clock import DEFAULT_HZ
 from pvtrace.model.errors import UsageError
 from pvtrace.model.events import Kind
 from pvtrace.model.stops import Stop, Why
 from pvtrace.report.describe import describe, no_symbols
-from pvtrace.report.diff import short
 from pvtrace.report.table import line
 from pvtrace.session.options import RecordOptions
 from pvtrace.session.record import RecordResult
 from pvtrace.session.record import record as run
-from pvtrace.session.twin import native_twin, twin_paths
 from pvtrace.vmi.steal import NOTHING, Steal
 from pvtrace.x86.latitude import DEFAULT, Latitude
 
@@ -193,32 +190,13 @@ def record(
     if twin:
         if served_at is not None:
             raise UsageError("--twin records twice: it cannot go with --gdb")
-        return record_twin(options, printed or frozenset())
+        return int(import_module("pvtrace.cli.record_twin").record_twin(options, printed or frozenset()))
     result = perform(options, printed or frozenset(), served_at)
     say("\n".join([recorded(result), *next_commands(result.path)]))
     code = exit_code(result)
     if code == GUEST_FAILED:
         click.echo(f"pvtrace: the guest failed at step {result.stop.step}: {ending(result.stop)}", err=True)
     return code
-
-
-def record_twin(options: RecordOptions, printed: frozenset[Kind]) -> int:
-    """Record a guest and its native twin, and say in one line how they differ; returns the exit code."""
-    path, output = twin_paths(options, Path.cwd())
-    result = perform(replace(options, output=path), printed)
-    say(recorded(result))
-    if result.interrupted:
-        return exit_code(result)
-    with native_twin(options, path, output) as again:
-        native = perform(again)
-    say(recorded(native))
-    codes = [code for code in (exit_code(result), exit_code(native)) if code != WELL]
-    if not native.interrupted:
-        found = diff.comparison(path, output)
-        say(short(found))
-        say(f"next:\n  pvtrace diff {shlex.quote(shown(path))} {shlex.quote(shown(output))}")
-        codes.append(diff.exit_code(found))
-    return codes[0] if codes else WELL
 
 
 def say(text: str) -> None:
@@ -246,9 +224,8 @@ def perform(
         if served_at is None:
             result = run(options, watching)
         else:
-            result = run_under_gdb(
-                options, served_at.host, served_at.port, _say_to_whoever_starts_gdb, describe, watching
-            )
+            under_gdb = import_module("pvtrace.gdb.serve").record
+            result = under_gdb(options, *served_at[:2], _say_to_whoever_starts_gdb, describe, watching)
     finally:
         watching.progress_line.clear()
     written = result.path.stat().st_size if result.path.exists() else 0  # somebody may have removed it

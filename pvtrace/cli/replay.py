@@ -11,7 +11,6 @@ from pvtrace.cli.listening import Where, gdb_options, one_file, where
 from pvtrace.cli.progress import Progress
 from pvtrace.cli.voice import quiet, voiced
 from pvtrace.cli.watching import Watching
-from pvtrace.gdb.serve import serve
 from pvtrace.model.errors import UsageError
 from pvtrace.report.describe import describe
 from pvtrace.session.replay import ReplayResult
@@ -48,6 +47,7 @@ def replay(file: Path | None, gdb: str | None, no_gdb: bool, tui: bool, at: int 
         on_screen(chosen(one_file(file, named)), at, served_at)
         return
     if served_at is not None:
+        serve = import_module("pvtrace.gdb.serve").serve
         serve(chosen(one_file(file, named)), served_at.host, served_at.port, say, describe)
         return
     watching = Watching(Progress("replaying", sys.stderr, wanted=not quiet()), notes=sys.stderr, describe=describe)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from gdbstub.server import Server
+from pvtrace.gdb.address import attach_words
 from pvtrace.gdb.target import RecordingTarget
 from pvtrace.model.errors import UsageError
 from pvtrace.session.commands import Commands
@@ -16,18 +17,10 @@ from pvtrace.session.options import RecordOptions
 from pvtrace.session.record import RecordResult
 from pvtrace.session.replay import Words, plain
 
-HOST: Final = "127.0.0.1"
-PORT: Final = 1234
-
 SCRIPT: Final = Path(__file__).with_name("for_gdb.py")
 """Commands for gdb itself; see there."""
 
 Note = Callable[[str], None]
-
-
-def attach_words(host: str, port: int) -> str:
-    """The command to paste."""
-    return f"gdb -ex 'target remote {host if host != HOST else ''}:{port}'"
 
 
 def listening(host: str, port: int) -> Server:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 from gdbstub.server import Server
 from gdbstub.target import Interrupted
-from pvtrace.gdb.serve import attach_words, listening
+from pvtrace.gdb.address import attach_words
+from pvtrace.gdb.serve import listening
 from pvtrace.gdb.target import RecordingTarget
 from pvtrace.session.commands import Commands
 from pvtrace.session.explore import Walk

@@ -8,11 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pvtrace.divergence.judge import Judge
-from pvtrace.machine.machine import Machine
 from pvtrace.model.errors import UsageError
 from pvtrace.model.events import Event, Kind
-from pvtrace.model.findings import Standing
 from pvtrace.tape.script import Heard, unescaped
 from pvtrace.x86.elf import SymbolTable
 from pvtrace.x86.exceptions import EXCEPTIONS, mnemonic
@@ -98,23 +95,3 @@ class Watch:
         for text in self._breaks.texts:
             if self._console.ends_with(text):
                 self._pause(f"stopped at --break-on console: {text.decode(errors='backslashreplace')!r}")
-
-
-class DivergenceWatch:
-    """Judges the machine while it runs; pauses it when the first proven difference has come, with its sentence."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._judge = Judge(machine)
-        self._seen = 0
-        self._stopped = False
-
-    def event(self, event: Event) -> None:
-        """The machine did this."""
-        self._judge.saw(event)
-        found = self._judge.found
-        while self._seen < len(found) and not self._stopped:
-            finding, self._seen = found[self._seen], self._seen + 1
-            if finding.standing is Standing.PROVEN:
-                self._machine.pause(f"stopped at --break-on divergence: {finding.rule}: {finding.text}")
-                self._stopped = True

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -17,21 +18,19 @@ from pvtrace.model.events import Event, Kind
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.session import breaks, build, console, materials, until
-from pvtrace.session.breaks import Breaks, DivergenceWatch, Watch
+from pvtrace.session.breaks import Breaks, Watch
 from pvtrace.session.console import Console, Output
 from pvtrace.session.interruptible import Interruptible, Stopped
 from pvtrace.session.names import Names
 from pvtrace.session.observer import NOBODY, PROGRESS_SECONDS, Observer
 from pvtrace.session.options import RecordOptions, output_path
+from pvtrace.session.spacing import Place, Spacing
 from pvtrace.store.meta import Meta
 from pvtrace.store.writer import TraceFull, TraceWriter
 from pvtrace.tape.live import Keyboard, Live
 from pvtrace.tape.recording import RecordingTape
 from pvtrace.timeline.pace import RECORDING
 from pvtrace.version import VERSION
-
-CHECKPOINT_EVERY: Final = 20_000_000
-"""Default distance of checkpoints in steps."""
 
 WOKE: Final = "virtual time has jumped"
 """Why the machine pauses behind a halt when it is to stop at some time."""
@@ -141,7 +140,7 @@ def _watch(
         output.listen(watch.byte)
     machine.answers.lag = not output.listened
     if stops.divergence:
-        watchers.append(DivergenceWatch(machine).event)
+        watchers.append(import_module("pvtrace.session.divergence_watch").DivergenceWatch(machine).event)
 
 
 class _Recording:
@@ -163,11 +162,12 @@ class _Recording:
         self._goal = goal
         self._stops = stops
         self._observer = observer
-        self._every = options.checkpoint_every or CHECKPOINT_EVERY
+        self._spacing = Spacing(options.checkpoint_every)
         self._begun = time.monotonic()
         self._deadline = None if options.timeout is None else self._begun + options.timeout
         self._shown = self._begun
-        self._next_checkpoint = RESET
+        self._checkpoint: Place | None = None  # the last one
+        self._look = RESET  # where to see whether it is time for another
         self._slice = RECORDING.fewest
 
     def run(self) -> RecordResult:
@@ -196,9 +196,8 @@ class _Recording:
         machine = self._machine
         machine.run(machine.step)
         while True:
-            if machine.step >= self._next_checkpoint:
-                self._writer.checkpoint_soon(machine.snapshot())
-                self._next_checkpoint = Step(machine.step + self._every)
+            if machine.step >= self._look:
+                self._space()
             began, since = machine.step, time.monotonic()
             stop = machine.run(self._target())
             self._slice = RECORDING.next(machine.step - began, time.monotonic() - since)
@@ -212,13 +211,23 @@ class _Recording:
                 return stop
             self._show()
 
+    def _space(self) -> None:
+        """A checkpoint, if it is time for one."""
+        machine = self._machine
+        here = Place(machine.step, machine.journal.count)
+        last = self._checkpoint
+        if last is None or self._spacing.is_due(last, here):
+            self._writer.checkpoint_soon(machine.snapshot())
+            last = self._checkpoint = here
+        self._look = self._spacing.look(last, machine.step)
+
     def _at_address(self, stop: Stop) -> Stop:
         name = self._stops.addresses.get(self._machine.cpu.eip)
         return stop if name is None else replace(stop, detail=f"stopped at --break-on {name}")
 
     def _target(self) -> Step:
         machine = self._machine
-        target = min(machine.step + self._slice, self._next_checkpoint)
+        target = min(machine.step + self._slice, self._look)
         if self._goal.step is not None:
             target = min(target, self._goal.step)
         if self._goal.ticks is not None:

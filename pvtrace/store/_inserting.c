@@ -1,5 +1,6 @@
-/* The SQL function insert_events(bytes, number, statement): inserts packed events (model/event_format.h) as rows, the
- * first with that number, by a statement whose parameters are the number and the columns of an event; gives how many.
+/* The SQL function insert_events(bytes, number, together, many, one): inserts packed events (model/event_format.h) as
+ * rows, the first with that number, and gives how many. Two statements do it, for so many rows together and for one: their
+ * parameters are the number and the columns of each event.
  *
  * Why: rows that are made of Python objects cost as much again as SQLite itself, and hold the lock that the guest's
  * thread needs. Within the function no Python runs, so the two threads go on side by side. A test holds the rows equal
@@ -71,55 +72,76 @@ static int bind_argument(sqlite3_stmt *statement, int at, const struct record *r
     }
 }
 
-/* The first error, or SQLITE_OK. */
-static int insert(sqlite3_stmt *statement, int64_t number, const struct record *r)
+/* Binds an event from parameter `at` on. The first error, or SQLITE_OK. */
+static int bind_event(sqlite3_stmt *statement, int at, int64_t number, const struct record *r)
 {
     int64_t head[] = {number, (int64_t)r->step, r->kind, (int64_t)r->pc, (int64_t)r->flags};
-    int error = SQLITE_OK, at = 1;
+    int error = SQLITE_OK;
     for (size_t i = 0; i < sizeof head / sizeof *head && !error; i++)
         error = sql.bind_int64(statement, at++, head[i]);
     for (int i = 0; i < EVENT_ARGUMENTS && !error; i++)
         error = bind_argument(statement, at++, r, i);
-    if (!error)
-        error = r->cause == NO_CAUSE ? sql.bind_null(statement, at) : sql.bind_int64(statement, at, r->cause);
     if (error)
         return error;
-    error = sql.step(statement);
-    return error == SQLITE_DONE ? sql.reset(statement) : error;
+    return r->cause == NO_CAUSE ? sql.bind_null(statement, at) : sql.bind_int64(statement, at, r->cause);
 }
 
-static void fail(sqlite3_context *context, int error)
+enum { COLUMNS = 6 + EVENT_ARGUMENTS };
+
+/* Inserts as many whole portions of `together` events as there are of `left`; each by one statement. */
+static int insert(sqlite3 *database, const char *text, int together, struct cursor *c, int64_t *number, int64_t *left)
 {
-    sql.result_error(context, sql.errmsg(sql.context_db_handle(context)), -1);
-    sql.result_error_code(context, error);
+    sqlite3_stmt *statement = NULL;
+    struct record r;
+    int error = sql.prepare_v2(database, text, -1, &statement, NULL);
+    for (; !error && *left >= together; *left -= together) {
+        for (int i = 0; i < together && !error && get_event(c, &r); i++)
+            error = bind_event(statement, i * COLUMNS + 1, (*number)++, &r);
+        if (!error && (error = sql.step(statement)) == SQLITE_DONE)
+            error = sql.reset(statement);
+    }
+    sql.finalize(statement);
+    return error;
+}
+
+/* How many events these bytes are; -1 if they are none. */
+static int64_t count_of(struct cursor c)
+{
+    struct record r;
+    int64_t count = 0;
+    for (; c.at < c.end; count++)
+        if (!get_event(&c, &r))
+            return -1;
+    return count;
 }
 
 static void insert_events(sqlite3_context *context, int arguments, sqlite3_value **value)
 {
-    enum { BYTES, NUMBER, STATEMENT };
+    enum { BYTES, NUMBER, TOGETHER, MANY, ONE };
     (void)arguments;
     const uint8_t *bytes = sql.value_blob(value[BYTES]);
     struct cursor c = {bytes, bytes + sql.value_bytes(value[BYTES])};
-    int64_t number = sql.value_int64(value[NUMBER]), first = number;
-    sqlite3_stmt *statement = NULL;
-    struct record r;
-    bool whole = true;
-    int error = sql.prepare_v2(sql.context_db_handle(context), (const char *)sql.value_text(value[STATEMENT]), -1,
-                               &statement, NULL);
-    while (!error && c.at < c.end && (whole = get_event(&c, &r)))
-        error = insert(statement, number++, &r);
-    if (error)
-        fail(context, error);
-    else if (!whole)
+    int64_t number = sql.value_int64(value[NUMBER]), together = sql.value_int64(value[TOGETHER]);
+    int64_t count = count_of(c), left = count;
+    sqlite3 *database = sql.context_db_handle(context);
+    if (count < 0 || together < 1) {
         sql.result_error(context, "these bytes are no events", -1);
-    else
-        sql.result_int64(context, number - first);
-    sql.finalize(statement);
+        return;
+    }
+    int error = insert(database, (const char *)sql.value_text(value[MANY]), (int)together, &c, &number, &left);
+    if (!error)
+        error = insert(database, (const char *)sql.value_text(value[ONE]), 1, &c, &number, &left);
+    if (!error) {
+        sql.result_int64(context, count);
+        return;
+    }
+    sql.result_error(context, sql.errmsg(database), -1);
+    sql.result_error_code(context, error);
 }
 
 static int opened(sqlite3 *database, char **error, const void *routines)
 {
-    enum { ARGUMENTS = 3 };
+    enum { ARGUMENTS = 5 };
     (void)error, (void)routines;
     return sql.create_function(database, "insert_events", ARGUMENTS, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, insert_events,
                                NULL, NULL);

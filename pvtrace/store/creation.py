@@ -5,10 +5,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import cast
-
-from sqlite_utils import Database
-from sqlite_utils.db import Table
 
 from pvtrace.model.errors import InputError
 from pvtrace.model.events import KINDS
@@ -78,9 +74,11 @@ def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         connection.executescript(script("schema.sql") + script("views.sql") + script("findings.sql"))
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {GENERATION}")
-        database = Database(connection)
         for table, rows in _described():
-            cast(Table, database[table]).insert_all(rows)
+            for row in rows:
+                columns = ", ".join(row)
+                marks = ", ".join("?" * len(row))
+                connection.execute(f"INSERT INTO {table}({columns}) VALUES ({marks})", tuple(row.values()))
         fill(connection)
         connection.commit()
         connection.execute("PRAGMA journal_mode = WAL")  # here, because a kill during this change needs a repair

@@ -15,7 +15,9 @@ AT_ONCE: Final = (1024, 64, 1)
 time."""
 
 _INSERT: Final = {count: INSERT_EVENT + f", {EVENT_PARAMETERS}" * (count - 1) for count in AT_ONCE}
-_CALL: Final = "SELECT insert_events(?, ?, ?)"
+_CALL: Final = "SELECT insert_events(?, ?, ?, ?, ?)"
+_TOGETHER: Final = 64
+_STATEMENTS: Final = (_TOGETHER, _INSERT[_TOGETHER], _INSERT[1])
 
 
 @contextlib.contextmanager
@@ -31,7 +33,7 @@ def offered() -> Iterator[None]:
 def is_direct(connection: sqlite3.Connection) -> bool:
     """Whether it can."""
     try:
-        connection.execute(_CALL, (b"", 0, INSERT_EVENT))
+        connection.execute(_CALL, (b"", 0, *_STATEMENTS))
     except sqlite3.OperationalError:
         return False
     return True
@@ -40,7 +42,7 @@ def is_direct(connection: sqlite3.Connection) -> bool:
 def insert(connection: sqlite3.Connection, number: int, events: bytes, *, direct: bool) -> None:
     """The first event has this number."""
     if direct:
-        connection.execute(_CALL, (events, number, INSERT_EVENT)).fetchone()
+        connection.execute(_CALL, (events, number, *_STATEMENTS)).fetchone()
         return
     start = 0
     for together in AT_ONCE:

@@ -33,7 +33,7 @@ BACKLOG: Final = 16
 """Batches after which the guest has to wait for what is being written. What a kill can cost at most is two of these,
 and what the CPU has answered since it last stopped."""
 
-INDEX_BYTES: Final = 28
+INDEX_BYTES: Final = 14
 """What the indexes add for each event when the recording ends, rounded up."""
 
 

@@ -3,30 +3,14 @@
 Pure. Damaged debugging information does not matter to the guest: it only gives fewer lines. Source: DWARF 5, 6.2.
 """
 
-import io
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import Any, Final, NamedTuple
-
-from elftools.common.exceptions import DWARFError, ELFError
-from elftools.construct import ConstructError
-from elftools.elf.elffile import ELFFile
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Final, NamedTuple
 
 from pvtrace.x86.elf import is_elf
 
 SECTION: Final = b".debug_line"
 _MASK: Final = 0xFFFFFFFF
-_DAMAGE: Final = (
-    DWARFError,
-    ELFError,
-    ConstructError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-)
-"""What the reader of DWARF raises, one way or another, when the tables make no sense."""
 
 
 class SourceLine(NamedTuple):
@@ -41,46 +25,13 @@ def read(data: bytes, offset: int = 0) -> list[SourceLine]:
     """All lines in order of address, moved by `offset`; none for a file without debugging information."""
     if not is_elf(data) or SECTION not in data:
         return []
+    rows: Iterable[tuple[int, str, int]] = import_module("pvtrace.x86.dwarf_lines").rows(data)
     found: dict[int, SourceLine] = {}
-    try:
-        for line in _lines(data):
-            address = line.address + offset & _MASK
-            if line.line or address not in found:  # the end of one sequence may be the beginning of another
-                found[address] = SourceLine(address, line.file, line.line)
-    except _DAMAGE:
-        pass
+    for place, file, line in rows:
+        address = place + offset & _MASK
+        if line or address not in found:  # the end of one sequence may be the beginning of another
+            found[address] = SourceLine(address, file, line)
     return list(_without_repetitions([found[address] for address in sorted(found)]))
-
-
-def _lines(data: bytes) -> Iterator[SourceLine]:
-    dwarf: Any = ELFFile(io.BytesIO(data)).get_dwarf_info()
-    for unit in dwarf.iter_CUs():
-        program = dwarf.line_program_for_CU(unit)
-        if program is None:
-            continue
-        names: dict[int, str] = {}
-        for entry in program.get_entries():
-            state = entry.state
-            if state is None:
-                continue
-            if state.end_sequence:
-                yield SourceLine(state.address, "", 0)
-                continue
-            if state.file not in names:
-                names[state.file] = _name(program.header, state.file)
-            yield SourceLine(state.address, names[state.file], state.line)
-
-
-def _name(header: Any, number: int) -> str:
-    """The file's name as the compiler was given it: with its directory, but without that in which it was compiled."""
-    first = 0 if header["version"] >= 5 else 1
-    entry = header["file_entry"][number - first]
-    directory = entry["dir_index"]
-    name = PurePosixPath(entry["name"].decode("utf-8", "backslashreplace"))
-    if not directory:
-        return str(name)
-    folder = header["include_directory"][directory - first].decode("utf-8", "backslashreplace")
-    return str(PurePosixPath(folder) / name)
 
 
 def _without_repetitions(lines: list[SourceLine]) -> Iterator[SourceLine]:

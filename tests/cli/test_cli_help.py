@@ -83,6 +83,22 @@ def test_help_loads_nothing_heavy_and_is_quick() -> None:
     assert min(took) < 1.0  # about 0.12 s on an idle machine
 
 
+OF_OTHERS = (
+    *("unicorn", "prompt_toolkit", "pygments", "sqlite_utils", "elftools", "email"),
+    *("gdbstub.server", "pvtrace.gdb.serve", "pvtrace.divergence.judge", "pvtrace.session.twin", "pvtrace.tui"),
+)
+"""What only other commands, or options that are seldom given, need."""
+
+
+@pytest.mark.parametrize("name", ["record", "replay"])
+def test_a_command_loads_what_it_needs(name: str) -> None:
+    program = (
+        f"import sys; import pvtrace.cli.main, pvtrace.cli.{name};print([m for m in {OF_OTHERS!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_the_shell(shell: str) -> None:
     done = subprocess.run(

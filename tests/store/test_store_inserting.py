@@ -76,4 +76,4 @@ def test_only_who_is_offered_it_has_it() -> None:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         assert not is_direct(connection)
         with pytest.raises(sqlite3.OperationalError, match="no such function"):
-            connection.execute("SELECT insert_events(x'', 0, ?)", (INSERT_EVENT,))
+            connection.execute("SELECT insert_events(x'', 0, 1, ?, ?)", (INSERT_EVENT, INSERT_EVENT))
