@@ -27,7 +27,8 @@ check: $(READY)
 	@echo "lint-imports" && $(BIN)/lint-imports > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 bench: $(READY)
-	@$(BIN)/python bench/run.py
+	@$(PIP) install -e '.[bench]' --no-build-isolation
+	@$(BIN)/python bench/run.py --plot docs/growth.svg $(BENCH)
 
 # The golden recordings, one for each demo guest, with the list of their events as text beside them.
 traces: $(patsubst pvtrace/demo/%.elf,trace-%,$(wildcard pvtrace/demo/*.elf))

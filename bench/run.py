@@ -1,4 +1,5 @@
-"""Speed of pvtrace: straight execution beside stock Unicorn and QEMU, events, judging, limits, latency.
+"""Speed of pvtrace: straight execution beside stock Unicorn and QEMU, events, judging, what goes into checkpoints and
+writing, growth, latency, and the boot of a kernel of one's own.
 
 Usage: python bench/run.py [--rounds N] [--only RUNNER]... [--section SECTION]...
 
@@ -17,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import geometric_mean, median
 
+import boot
 import click
 import events
 import judging
 import latency
 import limits
+import shares
 from measure import CC, GUESTS, HERE, PVTRACE, compile_with_kit, run
 
 QEMU = (
@@ -163,22 +166,42 @@ def ratio(row: Row, base: Row) -> float:
     return geometric_mean([row[name] / base[name] for name in row.keys() & base.keys()])
 
 
-SECTIONS = ("straight", "events", "judging", "limits", "latency")
+SECTIONS = ("straight", "events", "judging", "shares", "limits", "latency", "boot")
+
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often everything is run.")
 @click.option("--section", "sections", multiple=True, type=click.Choice(SECTIONS), help="Only these sections.")
 @click.option("--only", multiple=True, type=click.Choice(list(RUNNERS)), help="Only these runners.")
-def main(rounds: int, sections: tuple[str, ...], only: tuple[str, ...]) -> None:
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the growth to this SVG file.")
+@click.option("--kernel", type=FILE, help="boot: the vmlinux of a VMI kernel of yours.")
+@click.option("--bzimage", type=FILE, help="boot: the same, for QEMU.")
+@click.option("--initrd", type=FILE, help="boot: its initial RAM disk.")
+@click.option("--console", "text", help="boot: what its init says last.")
+def main(
+    rounds: int,
+    sections: tuple[str, ...],
+    only: tuple[str, ...],
+    plot: Path | None,
+    kernel: Path | None,
+    bzimage: Path | None,
+    initrd: Path | None,
+    text: str | None,
+) -> None:
     """Measure everything and print a table for each section."""
+    guest = boot.Boot(kernel, bzimage, initrd, text) if kernel and bzimage and initrd and text else None
     names = tuple(name for name in RUNNERS if not only or name in only)
     measured: dict[str, Callable[[Path], Iterable[str]]] = {
         "straight": lambda folder: table(measure(rounds, names, folder)),
         "events": lambda folder: events.lines(rounds, folder),
         "judging": lambda folder: judging.lines(rounds, folder),
-        "limits": lambda folder: limits.lines(rounds, folder),
+        "shares": lambda folder: shares.lines(rounds, folder),
+        "limits": lambda folder: limits.lines(rounds, folder, plot),
         "latency": latency.lines,
+        "boot": lambda folder: boot.lines(guest, rounds, folder),
     }
     for section in sections or SECTIONS:
         with tempfile.TemporaryDirectory(prefix="pvtrace-bench-") as folder:
