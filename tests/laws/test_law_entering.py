@@ -120,6 +120,16 @@ PLAIN = Case(
 )
 FAULTS = ("UD2", "DIV", "load", "store", "supervisor", "jump")
 RETURNS = (("IRET 3.0", True), ("IRET 13.x", True), ("IRETD", False))
+EACH_KIND = tuple(
+    PLAIN._replace(trigger=trigger, paravirtual=paravirtual, user=user)
+    for trigger, paravirtual, user in (
+        *(("INT 80h", paravirtual, user) for paravirtual in (False, True) for user in (False, True)),
+        ("load", True, False),
+        ("load", False, True),
+        ("IRET 3.0", True, False),
+        ("IRETD", False, False),
+    )
+)
 
 
 def plain() -> list[Case]:
@@ -152,11 +162,16 @@ def test_the_cpu_does_the_plain_case(case: Case, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ODDITIES)
 def test_what_is_out_of_the_ordinary_is_done_alike(name: str) -> None:
     """Each by itself, so that none is left to chance."""
-    entered = [("INT 80h", paravirtual, user) for paravirtual in (False, True) for user in (False, True)]
-    left = [("IRET 3.0", True, False), ("IRETD", False, False)]
-    for trigger, paravirtual, user in (*entered, ("load", True, False), ("load", False, True), *left):
-        case = PLAIN._replace(trigger=trigger, paravirtual=paravirtual, user=user, oddities=(name,))
-        assert ran(case, allowed=True) == ran(case, allowed=False)
+    for case in EACH_KIND:
+        odd = case._replace(oddities=(name,))
+        assert ran(odd, allowed=True) == ran(odd, allowed=False)
+
+
+@pytest.mark.parametrize("flags", [1 << bit for bit in (0, 8, 10, 14, 18, 21)])
+def test_every_flag_is_seen_alike(flags: int) -> None:
+    for case in EACH_KIND:
+        flagged = case._replace(flags=flags)
+        assert ran(flagged, allowed=True) == ran(flagged, allowed=False)
 
 
 @pytest.mark.parametrize(("trigger", "paravirtual"), RETURNS)
@@ -177,3 +192,8 @@ def test_every_segment_is_returned_to_alike(trigger: str, paravirtual: bool) -> 
         for frame in (PLAIN.frame._replace(cs=selector), PLAIN.frame._replace(ss=selector)):
             case = PLAIN._replace(trigger=trigger, paravirtual=paravirtual, user=False, frame=frame)
             assert ran(case, allowed=True) == ran(case, allowed=False)
+
+
+def test_the_handler_of_a_non_maskable_interrupt_is_left_alike() -> None:
+    case = PLAIN._replace(trigger="IRETD", paravirtual=False, user=False, nmi=True)
+    assert ran(case, allowed=True) == ran(case, allowed=False)
