@@ -1,22 +1,22 @@
 """How costs grow: steps from a million to a billion, events from a thousand to ten million; how long starting takes.
 
-A recording's size on disk, the largest memory of its recorder, the first answers about it, and how long a place in it
-is waited for. `plot` draws the same (docs/growth.svg).
+What recording takes, the file and the memory of its recorder, how long one waits for a place in it, and the first
+answers about it. growth_plot.py draws the same.
 """
 
+import json
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-import matplotlib
-from matplotlib import pyplot
-from measure import CC, GUESTS, PVTRACE, compile_with_kit, run, spent
+from measure import CC, GUESTS, HERE, LIMIT, PVTRACE, compile_with_kit, run
 
-from pvtrace.model.step import Step
 from pvtrace.session.explore import exploring
 
 STEPS: Final = (10**6, 10**7, 10**8, 10**9)
@@ -27,107 +27,113 @@ STEPS_OF_A_ROUND: Final = 1_850_000
 EVENTS_OF_A_ROUND: Final = 5
 """Of the section in guests/events.c: three calls, two of which change the flag."""
 
-SEEKS: Final = 60
+LONG: Final = 10.0
+"""Seconds; what takes longer is run once."""
+
+SEEKS: Final = 50
 SEED: Final = 1
 
 
+class Guest(NamedTuple):
+    """`of`: what there is much of in its recording, "steps" or "events". `options`: of recording it."""
+
+    of: str
+    elf: Path
+    options: tuple[str, ...] = ()
+
+
+class Recording(NamedTuple):
+    """Seconds on the wall and of all CPUs; bytes of the recorder's largest memory."""
+
+    wall: float
+    cpu: float
+    memory: int
+
+
 class Point(NamedTuple):
-    """What a recording of so many (`amount`) steps or events (`of`) costs: seconds on the wall and of CPU, megabytes on
-    disk and in memory, milliseconds of the rest. `seek`: the median."""
+    """What a recording of so many (`amount`) steps or events (`of`) costs. `size` in bytes; milliseconds: `seek`, the
+    median of random ones, `worst`, their 99th percentile, `info` and `first`, until `pvtrace info` has answered and
+    until `pvtrace events` has printed a line."""
 
     of: str
     amount: int
-    wall: float
-    cpu: float
-    size: float
-    memory: float
+    recording: Recording
+    size: int
     seek: float
-    worst_seek: float
+    worst: float
     info: float
     first: float
 
 
 def lines(rounds: int, folder: Path, plot: Path | None = None) -> Iterator[str]:
-    """The tables. `plot`: where to draw them."""
-    costs = f"{'seconds':>10}{'CPU':>8}{'MB':>9}{'RSS in MB':>11}"
-    heads = f"{costs}{'seek in ms':>12}{'99 %':>8}{'info in ms':>12}{'first event':>13}"
+    """The table. `plot`: where to draw it."""
+    yield f"{'':24}{'recording':>18}{'':20}{'seek in ms':>20}{'pvtrace info':>14}{'pvtrace events':>16}"
+    heads = f"{'seconds':>10}{'CPU':>8}{'MB':>9}{'RSS, MB':>11}{'median':>12}{'99 %':>8}{'ms':>14}{'1st line, ms':>16}"
     yield f"{'a recording of':24}{heads}"
     points = []
-    for of, count, elf in guests(folder):
-        points.append(measured(of, count, elf, rounds))
+    for guest in guests(folder):
+        points.append(measured(guest, rounds))
         yield row(points[-1])
     yield f"{'pvtrace --help':24}{milliseconds((*PVTRACE, '--help'), rounds):10.0f} ms"
     if plot is not None:
-        draw(points, plot)
+        import_module("growth_plot").draw(points, plot)  # it needs matplotlib, and nothing else here does
 
 
-def guests(folder: Path) -> Iterator[tuple[str, int, Path]]:
+def guests(folder: Path) -> Iterator[Guest]:
     for count in STEPS:
         elf = folder / f"steps-{count}.elf"
-        often = f"-DROUNDS={max(1, count // STEPS_OF_A_ROUND)}"
+        often = f"-DROUNDS={count // STEPS_OF_A_ROUND + 1}"
         sources = (str(GUESTS / "start.S"), str(GUESTS / "interp.c"))
         run((*CC, often, f"-Wl,-T,{GUESTS / 'link.ld'}", "-o", str(elf), *sources))
-        yield "steps", count, elf
+        yield Guest("steps", elf, ("--until", str(count)))
     for count in EVENTS:
         elf = folder / f"events-{count}.elf"
         compile_with_kit(elf, {"EVENT": "section", "ROUNDS": str(count // EVENTS_OF_A_ROUND)}, "events.c")
-        yield "events", count, elf
+        yield Guest("events", elf)
 
 
-def measured(of: str, count: int, elf: Path, rounds: int) -> Point:
-    """Record a guest and ask about it."""
-    trace = elf.with_suffix(".pvt")
-    command = (*PVTRACE, "record", str(elf), "-o", str(trace), "--force", "--console", "null")
-    cost = spent(command)
-    memory = largest(command)
+def measured(guest: Guest, rounds: int) -> Point:
+    """Record a guest and ask about it; medians."""
+    trace = guest.elf.with_suffix(".pvt")
+    command = (*PVTRACE, "record", str(guest.elf), "-o", str(trace), "--force", "--console", "null", *guest.options)
+    runs = [watched(command)]
+    while len(runs) < rounds and runs[0].wall < LONG:
+        runs.append(watched(command))
+    recording = Recording(*(median(column) for column in zip(*runs, strict=True)))
+    amount, waits = seeks(trace, guest.of)
+    worst = waits[min(len(waits) - 1, round(len(waits) * 0.99))]
     info = milliseconds((*PVTRACE, "info", str(trace)), rounds)
     first = median(first_line((*PVTRACE, "events", str(trace))) for _ in range(rounds))
-    times = sorted(seeks(trace))
-    worst = times[min(len(times) - 1, round(len(times) * 0.99))]
-    size = trace.stat().st_size / 1e6
+    size = trace.stat().st_size
     trace.unlink()
-    return Point(of, count, cost.wall, cost.cpu, size, memory, median(times), worst, info, first)
+    return Point(guest.of, amount, recording, size, median(waits), worst, info, first)
 
 
-def row(p: Point) -> str:
-    costs = f"{p.wall:10.2f}{p.cpu:8.2f}{p.size:9.2f}{p.memory:11.0f}"
-    return f"{f'{p.amount:,} {p.of}':24}{costs}{p.seek:12.1f}{p.worst_seek:8.1f}{p.info:12.0f}{p.first:10.0f} ms"
+def row(point: Point) -> str:
+    wall, cpu, memory = point.recording
+    costs = f"{wall:10.2f}{cpu:8.2f}{point.size / 1e6:9.2f}{memory / 1e6:11.0f}"
+    waits = f"{point.seek:12.1f}{point.worst:8.1f}{point.info:14.0f}{point.first:16.0f}"
+    return f"{f'{point.amount:,} {point.of}':24}{costs}{waits}"
 
 
-def seeks(trace: Path) -> Iterator[float]:
-    """Milliseconds to places drawn at random."""
+def watched(command: tuple[str, ...]) -> Recording:
+    said = subprocess.check_output((sys.executable, str(HERE / "watched.py"), *command), text=True, timeout=LIMIT)
+    return Recording(**json.loads(said))
+
+
+def seeks(trace: Path, of: str) -> tuple[int, list[float]]:
+    """How many steps or events there are; the milliseconds to places drawn at random, in order."""
     places = random.Random(SEED)
     with exploring(trace) as walk:
         timeline = walk.timeline
+        amount = timeline.last if of == "steps" else walk.trace.progress().mark.events
+        waits = []
         for _ in range(SEEKS):
             goal = places.randrange(timeline.first, timeline.last)
             begun = time.perf_counter()
-            timeline.seek(Step(goal))
-            yield (time.perf_counter() - begun) * 1e3
-
-
-def draw(points: list[Point], path: Path) -> None:
-    """Both axes by powers of ten; the dotted line is what grows as the work does."""
-    matplotlib.rcParams["svg.hashsalt"] = "pvtrace"
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True)
-    for axis, of in zip(axes, ("steps", "events"), strict=True):
-        here = [point for point in points if point.of == of]
-        counts = [point.amount for point in here]
-        curves: dict[str, list[float]] = {
-            "recording, s": [point.wall for point in here],
-            "file, MB": [point.size for point in here],
-            "seek, median ms": [point.seek for point in here],
-            "pvtrace info, ms": [point.info for point in here],
-        }
-        for name, values in curves.items():
-            axis.loglog(counts, values, marker="o", label=name)
-        last = here[-1]
-        axis.loglog(counts, [last.wall * count / last.amount for count in counts], ":", color="gray", label="linear")
-        axis.set_xlabel(of)
-        axis.grid(visible=True, alpha=0.3)
-    axes[0].legend()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+            timeline.seek(goal)
+            waits.append((time.perf_counter() - begun) * 1e3)
+    return amount, sorted(waits)
 
 
 def milliseconds(command: tuple[str, ...], rounds: int) -> float:
@@ -144,13 +150,3 @@ def first_line(command: tuple[str, ...]) -> float:
         waited = time.perf_counter() - start
         process.kill()
     return waited * 1e3
-
-
-def largest(command: tuple[str, ...]) -> float:
-    """The most memory that a command has at one time, in MB."""
-    watched = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdin=subprocess.DEVNULL); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    said = subprocess.check_output((PVTRACE[0], "-c", watched, *command), text=True)
-    return int(said.split()[-1]) * 1024 / 1e6

@@ -180,7 +180,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--kernel", type=FILE, help="boot: the vmlinux of a VMI kernel of yours.")
 @click.option("--bzimage", type=FILE, help="boot: the same, for QEMU.")
 @click.option("--initrd", type=FILE, help="boot: its initial RAM disk.")
-@click.option("--console", "text", help="boot: what its init says last.")
+@click.option("--until", "text", metavar="TEXT", help="boot: what its init says last.")
 def main(
     rounds: int,
     sections: tuple[str, ...],

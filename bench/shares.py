@@ -1,61 +1,107 @@
 """What of a recording's time goes into checkpoints, and what into writing.
 
-Checkpoints: the same recording with those at the default spacing, and with none but the first and the last. Writing:
-the same run with nothing written at all (unwritten.py). Both as shares of the whole; runs take turns within a round.
+Checkpoints: the same recording with those at the default spacing, and with the first and the last alone, which every
+recording has; by its time, and by the CPU time of what makes them. Writing: the same run with a writer that throws
+everything away (recorder.py). All are shares of the whole recording; runs take turns within a round, and the medians
+of the rounds' shares are shown.
 """
 
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from measure import CC, GUESTS, HERE, PVTRACE, Spent, compile_with_kit, run, spent
+from measure import CC, GUESTS, HERE, LIMIT, compile_with_kit, run
+from recorder import Took
 
-NONE: Final = str(10**12)
+NEVER: Final = str(10**12)
 """Steps between two checkpoints: more than there are."""
 
+TIMED: Final = ("--vmi", "none", "--hz", "1000000000")
+"""Recording the guest in ring 3, see run.py."""
 
-HEAD: Final = f"{'share of recording, in %':32}{'seconds':>10}{'checkpoints':>14}{'writing':>10}{'writing, CPU':>14}"
+
+WIDTH: Final = 9
 
 
 class Guest(NamedTuple):
-    """`options`: of recording it, and of running it unwritten."""
+    """`options`: of recording it."""
 
     name: str
     elf: Path
     options: tuple[str, ...] = ()
 
 
+class Round(NamedTuple):
+    """One recording, one with the first and the last checkpoint alone, one that is not written."""
+
+    whole: Took
+    bare: Took
+    unwritten: Took
+
+
+def lines(rounds: int, folder: Path) -> Iterator[str]:
+    """A row for each guest."""
+    yield from head()
+    for guest in guests(folder):
+        yield row(guest, rounds)
+
+
 def guests(folder: Path) -> Iterator[Guest]:
-    for name, rounds in (("interp", 500), ("copy", 5000)):
+    """What only computes, copies, runs under a timer in ring 3, and does nothing but make calls."""
+    for name, kind, count in (("interp", "interpreter", 500), ("copy", "memory copies", 5000)):
         elf = folder / f"{name}.elf"
         sources = (str(GUESTS / "start.S"), str(GUESTS / f"{name}.c"))
-        run((*CC, f"-DROUNDS={rounds}", f"-Wl,-T,{GUESTS / 'link.ld'}", "-o", str(elf), *sources))
-        yield Guest(name, elf)
+        run((*CC, f"-DROUNDS={count}", f"-Wl,-T,{GUESTS / 'link.ld'}", "-o", str(elf), *sources))
+        yield Guest(kind, elf)
+    elf = folder / "paged.elf"
+    compile_with_kit(elf, {"ROUNDS": "150"}, "paged.c", "paged_user.c")
+    yield Guest("ring 3, timer", elf, TIMED)
     elf = folder / "section.elf"
     compile_with_kit(elf, {"EVENT": "section", "ROUNDS": "200000"}, "events.c")
     yield Guest("a million events", elf)
 
 
-def lines(rounds: int, folder: Path) -> Iterator[str]:
-    """A row for each guest."""
-    yield HEAD
-    for guest in guests(folder):
-        yield row(guest, rounds, folder)
+def head() -> Iterator[str]:
+    """Two lines above the rows. `guest`, `writer`: the thread that checkpoints are made on."""
+    yield f"{'share of recording, in %':24}{'checkpoints':>29}{'writing':>43}"
+    cells = "".join(f"{title:>{WIDTH}}" for title in ("number", "wall", "CPU", "guest", "writer", "wall", "CPU"))
+    yield f"{'':24}{'seconds':>{WIDTH}}{'CPU':>{WIDTH}}{cells}"
 
 
-def row(guest: Guest, rounds: int, folder: Path) -> str:
-    """`writing`: all of the trace, with its checkpoints and its end."""
-    trace = str(folder / "shares.pvt")
-    record = (*PVTRACE, "record", str(guest.elf), "-o", trace, "--force", "--console", "null", *guest.options)
-    unwritten = (sys.executable, str(HERE / "unwritten.py"), str(guest.elf), *guest.options)
-    commands = (record, (*record, "--checkpoint-every", NONE), unwritten)
-    times: list[list[Spent]] = [[], [], []]
-    for _ in range(rounds):
-        for command, found in zip(commands, times, strict=True):
-            found.append(spent(command))
-    whole, without, bare = (Spent(median(t.wall for t in each), median(t.cpu for t in each)) for each in times)
-    checkpoints, writing = (1 - other.wall / whole.wall for other in (without, bare))
-    cpu = 1 - bare.cpu / whole.cpu
-    return f"{guest.name:32}{whole.wall:10.2f}{checkpoints * 100:14.1f}{writing * 100:10.1f}{cpu * 100:14.1f}"
+def row(guest: Guest, rounds: int) -> str:
+    """Medians."""
+    times = [one_round(guest) for _ in range(rounds)]
+    wall, cpu = (median(getattr(each.whole, name) for each in times) for name in ("wall", "cpu"))
+    number = times[0].whole.checkpoints - times[0].bare.checkpoints
+    shares = [median(column) * 100 for column in zip(*map(shares_of, times), strict=True)]
+    cells = "".join(f"{share:{WIDTH}.1f}" for share in shares)
+    return f"{guest.name:24}{wall:{WIDTH}.2f}{cpu:{WIDTH}.2f}{number:{WIDTH}}{cells}"
+
+
+def shares_of(times: Round) -> tuple[float, ...]:
+    """In the order of the head's columns; what is left out is held against the same round's whole."""
+    whole, bare, unwritten = times
+    return (
+        1 - bare.wall / whole.wall,
+        1 - bare.cpu / whole.cpu,
+        (whole.taking - bare.taking) / whole.cpu,
+        (whole.keeping - bare.keeping) / whole.cpu,
+        1 - unwritten.wall / whole.wall,
+        1 - unwritten.cpu / whole.cpu,
+    )
+
+
+def one_round(guest: Guest) -> Round:
+    """Each in a process of its own."""
+    return Round(took(guest), took(guest, "--checkpoint-every", NEVER), took(guest, "--unwritten"))
+
+
+def took(guest: Guest, *options: str) -> Took:
+    """What recording it takes."""
+    command = (sys.executable, str(HERE / "recorder.py"), str(guest.elf), *guest.options, *options)
+    said = subprocess.check_output(command, stdin=subprocess.DEVNULL, text=True, timeout=LIMIT)
+    return Took(**json.loads(said))

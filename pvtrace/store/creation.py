@@ -11,7 +11,7 @@ from pvtrace.model.events import KINDS
 from pvtrace.model.inputs import INPUT_DOC
 from pvtrace.model.words import ATTEMPT, FLAG, HOW, MODE, OUTCOME, RETURN_BY
 from pvtrace.store.database import APPLICATION, LOCK_WAIT, beside, script, writing
-from pvtrace.store.inserting import offered
+from pvtrace.store.direct import offered
 from pvtrace.store.meta import GENERATION
 from pvtrace.store.rows import Value
 from pvtrace.x86.exceptions import EXCEPTIONS

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from pvtrace.model.errors import InputError, PvtraceError, TraceError, UsageError
+from pvtrace.store.direct import offered
 from pvtrace.store.meta import GENERATION
 
 APPLICATION: Final = 0x50565452
@@ -64,13 +65,14 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _open_and_check(path: Path, size: int) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode=ro",
-        uri=True,
-        timeout=LOCK_WAIT,
-        isolation_level=None,
-        check_same_thread=False,  # one walk may be shared by two threads that take turns
-    )
+    with offered():
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=ro",
+            uri=True,
+            timeout=LOCK_WAIT,
+            isolation_level=None,
+            check_same_thread=False,  # one walk may be shared by two threads that take turns
+        )
     try:
         _check(connection, path, size)
     except BaseException:

@@ -14,15 +14,14 @@ from pvtrace.model.digest import Mark, Running, input_bytes, whole_digest
 from pvtrace.model.errors import TraceError
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
-from pvtrace.model.packed import pack_rows, unpack
+from pvtrace.model.packed import unpack
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Why
-from pvtrace.store import database, pages
+from pvtrace.store import database, direct, pages
 from pvtrace.store.meta import Meta, row_meta
 from pvtrace.store.rows import (
     CHECKPOINT_COLUMNS,
-    EVENT_COLUMNS,
     INPUT_COLUMNS,
     Checkpoint,
     Ending,
@@ -45,6 +44,7 @@ class TraceReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = database.open_to_read(path)
+        self._direct = direct.is_direct(self._connection)
         try:
             self.meta: Meta = self._read_meta()
             self.progress()
@@ -119,10 +119,14 @@ class TraceReader:
     def packed_events(self, since: int = 0, until: int | None = None) -> Iterator[bytes]:
         """The same as bytes (model.packed), many at a time."""
         end = self.progress().mark.events if until is None else until
-        for rows in self._read("event", EVENT_COLUMNS, since, end):
+        while since < end:
+            last = min(since + CHUNK, end)
             with database.reading(self.path):
-                data = pack_rows(rows)
+                data = direct.read(self._connection, since, last, direct=self._direct)
+            if data is None:
+                raise self._missing("event", since, last)
             yield data
+            since = last
 
     def _read(self, table: str, columns: str, since: int, end: int) -> Iterator[list[Any]]:
         """The rows `since` to `end`, none of which may be missing."""
@@ -131,9 +135,12 @@ class TraceReader:
             sql = f"SELECT {columns} FROM {table} WHERE seq >= ? AND seq < ? ORDER BY seq"
             rows = self.rows(sql, (since, last))
             if len(rows) != last - since:
-                raise TraceError(f"{self.path} is damaged: an {table} between number {since} and {last - 1} is missing")
+                raise self._missing(table, since, last)
             yield rows
             since = last
+
+    def _missing(self, table: str, since: int, last: int) -> TraceError:
+        return TraceError(f"{self.path} is damaged: an {table} between number {since} and {last - 1} is missing")
 
     def checkpoints(self) -> list[Checkpoint]:
         """All of them, in order, with their digests."""

@@ -14,7 +14,7 @@ from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
 from pvtrace.store import database
-from pvtrace.store.inserting import insert, is_direct
+from pvtrace.store.direct import insert, is_direct
 from pvtrace.store.pages import pack
 from pvtrace.store.rows import (
     INSERT_CHECKPOINT,

@@ -12,7 +12,7 @@ from pvtrace.model.events import Event, Kind
 from pvtrace.model.packed import pack
 from pvtrace.model.step import Step
 from pvtrace.store.database import script
-from pvtrace.store.inserting import insert, is_direct, offered
+from pvtrace.store.direct import insert, is_direct, offered, read
 from pvtrace.store.rows import EVENT_COLUMNS, INSERT_EVENT
 from tests.laws.test_law_packed import EVENTS
 
@@ -77,3 +77,30 @@ def test_only_who_is_offered_it_has_it() -> None:
         assert not is_direct(connection)
         with pytest.raises(sqlite3.OperationalError, match="no such function"):
             connection.execute("SELECT insert_events(x'', 0, 1, ?, ?)", (INSERT_EVENT, INSERT_EVENT))
+
+
+@needs_direct
+@given(st.lists(EVENTS, max_size=20), st.integers(0, 2**40))
+def test_both_ways_read_alike(events: list[Event], first: int) -> None:
+    data = b"".join(map(pack, events))
+    with contextlib.closing(opened()) as connection:
+        insert(connection, first, data, direct=False)
+        for since in range(len(events) + 1):
+            whole = [read(connection, first + since, first + len(events), direct=way) for way in (True, False)]
+            assert whole == [b"".join(map(pack, events[since:]))] * 2
+        assert read(connection, first, first + len(events) + 1, direct=True) is None
+        assert read(connection, first, first + len(events) + 1, direct=False) is None
+
+
+@needs_direct
+@pytest.mark.parametrize(
+    "change", ["a = 1.5", "cause = -7", "kind = -1", "kind = 70000"], ids=["real", "cause", "negative kind", "kind"]
+)
+def test_a_row_that_is_no_event_is_refused(change: str) -> None:
+    with contextlib.closing(opened()) as connection:
+        insert(connection, 0, pack(Event(Step(1), Kind.PORT_READ, 2, 3, (1, 2))), direct=True)
+        connection.execute(f"UPDATE event SET {change}")
+        with pytest.raises(sqlite3.OperationalError, match="no event"):
+            read(connection, 0, 1, direct=True)
+        with pytest.raises(ValueError, match="event"):
+            read(connection, 0, 1, direct=False)

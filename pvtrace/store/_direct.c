@@ -1,10 +1,13 @@
-/* The SQL function insert_events(bytes, number, together, many, one): inserts packed events (model/event_format.h) as
- * rows, the first with that number, and gives how many. Two statements do it, for so many rows together and for one: their
- * parameters are the number and the columns of each event.
+/* Events go between bytes (model/event_format.h) and rows within SQLite. Two SQL functions:
  *
- * Why: rows that are made of Python objects cost as much again as SQLite itself, and hold the lock that the guest's
- * thread needs. Within the function no Python runs, so the two threads go on side by side. A test holds the rows equal
- * to those of _packed.rows, which are inserted where this cannot be had.
+ *   insert_events(bytes, number, together, many, one): inserts packed events, the first with that number, and gives how
+ *   many. Two statements do it, for so many rows together and for one: their parameters are the number and the columns of
+ *   each event.
+ *   packed_events(statement, first, last): the events whose columns the statement selects for these two numbers, packed.
+ *
+ * Why: rows that are made of Python objects cost twice what SQLite itself takes, and hold the lock that the guest's thread
+ * needs. Within the functions no Python runs. A test holds both equal to what _packed.c makes of rows, which is what is
+ * done where this cannot be had.
  *
  * Python's sqlite3 gives nobody its connections; SQLite does, as it is opened, to whoever asked for it by
  * sqlite3_auto_extension. All functions are found by name in the very library that _sqlite3 uses: two in one process
@@ -13,6 +16,8 @@
 #include <Python.h>
 
 #include <dlfcn.h>
+#include <limits.h>
+#include <stdlib.h>
 
 #include "../model/event_format.h"
 
@@ -21,7 +26,8 @@ typedef struct sqlite3_stmt sqlite3_stmt;
 typedef struct sqlite3_context sqlite3_context;
 typedef struct sqlite3_value sqlite3_value;
 
-enum { SQLITE_OK = 0, SQLITE_DONE = 101, SQLITE_UTF8 = 1, SQLITE_DIRECTONLY = 0x80000 };
+enum { SQLITE_OK = 0, SQLITE_ROW = 100, SQLITE_DONE = 101, SQLITE_UTF8 = 1, SQLITE_DIRECTONLY = 0x80000 };
+enum { SQLITE_INTEGER = 1, SQLITE_TEXT = 3, SQLITE_BLOB = 4, SQLITE_NULL = 5 };
 #define SQLITE_STATIC ((void (*)(void *))0)
 
 #define FUNCTIONS(X)                                                                                                   \
@@ -34,6 +40,10 @@ enum { SQLITE_OK = 0, SQLITE_DONE = 101, SQLITE_UTF8 = 1, SQLITE_DIRECTONLY = 0x
     X(const unsigned char *, value_text, (sqlite3_value *))                                                            \
     X(int, value_bytes, (sqlite3_value *))                                                                             \
     X(int64_t, value_int64, (sqlite3_value *))                                                                         \
+    X(int, column_type, (sqlite3_stmt *, int))                                                                         \
+    X(int64_t, column_int64, (sqlite3_stmt *, int))                                                                    \
+    X(const void *, column_blob, (sqlite3_stmt *, int))                                                                \
+    X(int, column_bytes, (sqlite3_stmt *, int))                                                                        \
     X(int, prepare_v2, (sqlite3 *, const char *sql, int size, sqlite3_stmt **, const char **tail))                     \
     X(int, bind_int64, (sqlite3_stmt *, int, int64_t))                                                                 \
     X(int, bind_null, (sqlite3_stmt *, int))                                                                           \
@@ -45,6 +55,8 @@ enum { SQLITE_OK = 0, SQLITE_DONE = 101, SQLITE_UTF8 = 1, SQLITE_DIRECTONLY = 0x
     X(const char *, errmsg, (sqlite3 *))                                                                               \
     X(void, result_int64, (sqlite3_context *, int64_t))                                                                \
     X(void, result_error, (sqlite3_context *, const char *, int size))                                                 \
+    X(void, result_blob, (sqlite3_context *, const void *, int size, void (*release)(void *)))                         \
+    X(void, result_error_nomem, (sqlite3_context *))                                                                   \
     X(void, result_error_code, (sqlite3_context *, int))
 
 #define DECLARE(result, name, arguments) result(*name) arguments;
@@ -59,7 +71,13 @@ static bool find(void *library)
     return true FUNCTIONS(FIND);
 }
 
-/* ------------------------------------------------------------------ the function */
+static void fail(sqlite3_context *context, int error)
+{
+    sql.result_error(context, sql.errmsg(sql.context_db_handle(context)), -1);
+    sql.result_error_code(context, error);
+}
+
+/* ------------------------------------------------------------------ from bytes to rows */
 
 static int bind_argument(sqlite3_stmt *statement, int at, const struct record *r, int i)
 {
@@ -135,21 +153,126 @@ static void insert_events(sqlite3_context *context, int arguments, sqlite3_value
         sql.result_int64(context, count);
         return;
     }
-    sql.result_error(context, sql.errmsg(database), -1);
-    sql.result_error_code(context, error);
+    fail(context, error);
 }
+
+/* ------------------------------------------------------------------ from rows to bytes */
+
+struct buffer {
+    uint8_t *data;
+    size_t size, room;
+};
+
+/* Room for `more` bytes behind the last; false: there is no memory. */
+static bool extend(struct buffer *b, size_t more)
+{
+    if (b->room - b->size >= more)
+        return true;
+    size_t room = 2 * b->room + more;
+    uint8_t *data = realloc(b->data, room);
+    if (data)
+        *b = (struct buffer){data, b->size, room};
+    return data;
+}
+
+enum { STEP, KIND, PC, FLAGS, ARGUMENT, CAUSE = ARGUMENT + EVENT_ARGUMENTS };
+enum packing { PACKED, NO_EVENT, NO_MEMORY };
+
+static enum packing pack_argument(sqlite3_stmt *row, int column, struct buffer *b)
+{
+    uint8_t *at = b->data + b->size;
+    int type = sql.column_type(row, column);
+    if (type == SQLITE_NULL || type == SQLITE_INTEGER) {
+        bool nothing = type == SQLITE_NULL;
+        at = nothing ? put_nothing(at) : put_word(at, TAG_INTEGER, (uint64_t)sql.column_int64(row, column));
+    } else if (type == SQLITE_TEXT || type == SQLITE_BLOB) {
+        const void *data = sql.column_blob(row, column);
+        size_t size = (size_t)sql.column_bytes(row, column);
+        if (!extend(b, EVENT_LONGEST_PLAIN + size))
+            return NO_MEMORY;
+        at = put_word(b->data + b->size, type == SQLITE_TEXT ? TAG_TEXT : TAG_BYTES, size);
+        at = size ? put(at, data, size) : at;
+    } else {
+        return NO_EVENT;
+    }
+    b->size = (size_t)(at - b->data);
+    return PACKED;
+}
+
+/* The event of one row. */
+static enum packing pack_row(sqlite3_stmt *row, struct buffer *b)
+{
+    if (!extend(b, EVENT_LONGEST_PLAIN))
+        return NO_MEMORY;
+    int64_t head[ARGUMENT], cause = NO_CAUSE;
+    for (int i = 0; i < ARGUMENT; i++) {
+        if (sql.column_type(row, i) != SQLITE_INTEGER)
+            return NO_EVENT;
+        head[i] = sql.column_int64(row, i);
+    }
+    if (sql.column_type(row, CAUSE) != SQLITE_NULL) {
+        cause = sql.column_int64(row, CAUSE);
+        if (cause < 0 || sql.column_type(row, CAUSE) != SQLITE_INTEGER)
+            return NO_EVENT;
+    }
+    if (head[KIND] < 0 || head[KIND] > UINT16_MAX)
+        return NO_EVENT;
+    int count = EVENT_ARGUMENTS;
+    while (count && sql.column_type(row, ARGUMENT + count - 1) == SQLITE_NULL)
+        count--;
+    uint8_t *at = put_head(b->data + b->size, (uint64_t)head[STEP], (uint16_t)head[KIND], (uint64_t)head[PC],
+                           (uint64_t)head[FLAGS], cause, (uint8_t)count);
+    b->size = (size_t)(at - b->data);
+    enum packing done = PACKED;
+    for (int i = 0; i < count && done == PACKED; i++)
+        done = extend(b, EVENT_LONGEST_PLAIN) ? pack_argument(row, ARGUMENT + i, b) : NO_MEMORY;
+    return done;
+}
+
+static void packed_events(sqlite3_context *context, int arguments, sqlite3_value **value)
+{
+    enum { STATEMENT, FIRST, LAST };
+    (void)arguments;
+    sqlite3 *database = sql.context_db_handle(context);
+    sqlite3_stmt *statement = NULL;
+    struct buffer b = {0};
+    int64_t first = sql.value_int64(value[FIRST]), last = sql.value_int64(value[LAST]), rows = 0;
+    int error = sql.prepare_v2(database, (const char *)sql.value_text(value[STATEMENT]), -1, &statement, NULL);
+    if (!error)
+        error = sql.bind_int64(statement, 1, first);
+    if (!error)
+        error = sql.bind_int64(statement, 2, last);
+    enum packing done = PACKED;
+    while (!error && done == PACKED && (error = sql.step(statement)) == SQLITE_ROW) {
+        error = SQLITE_OK;
+        done = pack_row(statement, &b);
+        rows++;
+    }
+    if (done == NO_MEMORY)
+        sql.result_error_nomem(context);
+    else if (done == NO_EVENT)
+        sql.result_error(context, "a row of the table event is no event", -1);
+    else if (error != SQLITE_DONE)
+        fail(context, error);
+    else if (rows == last - first && b.size <= INT_MAX)
+        sql.result_blob(context, b.data, (int)b.size, free), b.data = NULL;
+    free(b.data);
+    sql.finalize(statement);
+}
+
+/* ------------------------------------------------------------------ who has them */
 
 static int opened(sqlite3 *database, char **error, const void *routines)
 {
-    enum { ARGUMENTS = 5 };
+    enum { INSERTING = 5, PACKING = 3, HOW = SQLITE_UTF8 | SQLITE_DIRECTONLY };
     (void)error, (void)routines;
-    return sql.create_function(database, "insert_events", ARGUMENTS, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, insert_events,
-                               NULL, NULL);
+    int wrong = sql.create_function(database, "insert_events", INSERTING, HOW, NULL, insert_events, NULL, NULL);
+    return wrong ? wrong : sql.create_function(database, "packed_events", PACKING, HOW, NULL, packed_events, NULL, NULL);
 }
 
 /* ------------------------------------------------------------------ the module */
 
-/* Whether connections that are opened from now on have the function. */
+/* Whether connections that are opened from now on have the functions. */
 static PyObject *offer(PyObject *Py_UNUSED(self), PyObject *library)
 {
     static void *found;
@@ -172,15 +295,15 @@ static PyObject *withdraw(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
 
 static PyMethodDef methods[] = {
     {"offer", offer, METH_O,
-     "offer(library): whether connections opened from now on have insert_events; the file that _sqlite3 is, or None"},
+     "offer(library): whether connections opened from now on have the functions; the file that _sqlite3 is, or None"},
     {"withdraw", withdraw, METH_NOARGS, "withdraw(): those opened from now on do not"},
     {0},
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_inserting", .m_size = -1, .m_methods = methods};
+    PyModuleDef_HEAD_INIT, .m_name = "_direct", .m_size = -1, .m_methods = methods};
 
-PyMODINIT_FUNC PyInit__inserting(void)
+PyMODINIT_FUNC PyInit__direct(void)
 {
     return PyModule_Create(&definition);
 }

@@ -1,4 +1,4 @@
-"""Packed events become rows of the table `event`: in C if SQLite lets us (_inserting.c), else by Python's sqlite3."""
+"""Events between bytes and rows of the table `event`: in C if SQLite lets us (_direct.c), else by Python's sqlite3."""
 
 import _sqlite3
 import contextlib
@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
-from pvtrace.model.packed import rows, skip
-from pvtrace.store import _inserting
-from pvtrace.store.rows import EVENT_PARAMETERS, INSERT_EVENT
+from pvtrace.model.packed import pack_rows, rows, skip
+from pvtrace.store import _direct
+from pvtrace.store.rows import EVENT_COLUMNS, EVENT_PARAMETERS, INSERT_EVENT
 
 AT_ONCE: Final = (1024, 64, 1)
 """Events that are inserted by one statement of Python's, as many as there are: SQLite then takes two thirds of the
@@ -22,12 +22,12 @@ _STATEMENTS: Final = (_TOGETHER, _INSERT[_TOGETHER], _INSERT[1])
 
 @contextlib.contextmanager
 def offered() -> Iterator[None]:
-    """Connections that are opened within can insert in C, if anything can here."""
-    _inserting.offer(getattr(_sqlite3, "__file__", None))
+    """Connections that are opened within can do it in C, if anything can here."""
+    _direct.offer(getattr(_sqlite3, "__file__", None))
     try:
         yield
     finally:
-        _inserting.withdraw()
+        _direct.withdraw()
 
 
 def is_direct(connection: sqlite3.Connection) -> bool:
@@ -50,3 +50,17 @@ def insert(connection: sqlite3.Connection, number: int, events: bytes, *, direct
         connection.executemany(_INSERT[together], made)
         number += len(made) * together
         start = skip(events, start, len(made) * together)
+
+
+_SELECT: Final = f"SELECT {EVENT_COLUMNS} FROM event WHERE seq >= ? AND seq < ? ORDER BY seq"
+
+
+def read(connection: sqlite3.Connection, first: int, last: int, *, direct: bool) -> bytes | None:
+    """The events from number `first` to the one before `last`; None if one of them is missing. Raises ValueError or
+    sqlite3.Error for what is no event."""
+    if direct:
+        (data,) = connection.execute("SELECT packed_events(?, ?, ?)", (_SELECT, first, last)).fetchone()
+        assert data is None or isinstance(data, bytes)
+        return data if first < last else b""
+    found = connection.execute(_SELECT, (first, last)).fetchall()
+    return pack_rows(found) if len(found) == last - first else None
