@@ -167,6 +167,7 @@ class _Recording:
         self._deadline = None if options.timeout is None else self._begun + options.timeout
         self._shown = self._begun
         self._checkpoint: Place | None = None  # the last one
+        self._looked: Place | None = None
         self._look = RESET  # where to see whether it is time for another
         self._slice = RECORDING.fewest
 
@@ -219,7 +220,8 @@ class _Recording:
         if last is None or self._spacing.is_due(last, here):
             self._writer.checkpoint_soon(machine.snapshot())
             last = self._checkpoint = here
-        self._look = self._spacing.look(last, machine.step)
+        self._look = self._spacing.look(last, self._looked, here)
+        self._looked = here
 
     def _at_address(self, stop: Stop) -> Stop:
         name = self._stops.addresses.get(self._machine.cpu.eip)

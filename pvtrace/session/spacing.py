@@ -11,10 +11,11 @@ STEPS: Final = 20_000_000
 """Of a guest that only computes: some 30 ms."""
 
 EVENTS: Final = 40_000
-"""Of one that does nothing but cause them: 160 ms. Its checkpoints are dearer as well, for it writes to more pages."""
+"""Of one that does nothing but cause them: 100 ms. Its checkpoints are dearer as well, for it writes to more pages."""
 
-LOOK: Final = 1_000_000
-"""Steps between two looks at how many events there were."""
+SHORTEST: Final = 1 << 14
+LONGEST: Final = 1 << 20
+"""Steps between two looks at how many events there were: the fewer, the denser the events are."""
 
 
 class Place(NamedTuple):
@@ -36,6 +37,15 @@ class Spacing(NamedTuple):
             return steps >= self.every
         return steps * EVENTS + (here.events - last.events) * STEPS >= STEPS * EVENTS
 
-    def look(self, last: Place, step: int) -> Step:
-        """Behind `step`: where to ask again."""
-        return Step(step // LOOK * LOOK + LOOK if self.every is None else last.step + self.every)
+    def look(self, last: Place, before: Place | None, here: Place) -> Step:
+        """Where to ask again. `last`: of the last checkpoint; `before`: where it was asked the last time."""
+        if self.every is not None:
+            return Step(last.step + self.every)
+        if before is None:
+            return Step(here.step + SHORTEST)
+        distance, events = here.step - before.step, here.events - before.events
+        if events > EVENTS // 8:
+            distance //= 2
+        elif events < EVENTS // 32:
+            distance *= 2
+        return Step(here.step + min(max(distance, SHORTEST), LONGEST))

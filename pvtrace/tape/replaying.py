@@ -90,12 +90,15 @@ class ReplayingTape:
             self._observer(event)
 
     def saw_many(self, events: Packed) -> None:
-        if self._observer is None and self._is_next(events.data):
-            self._at += len(events.data)
-            self._count += events.total
+        if not self._is_next(events.data):
+            for event in unpack(events.data):
+                self.saw(event)  # which finds the first difference
             return
-        for event in unpack(events.data):
-            self.saw(event)
+        self._at += len(events.data)
+        self._count += events.total
+        if self._observer is not None:
+            for event in unpack(events.data):
+                self._observer(event)
 
     def assert_exhausted(self, step: Step) -> None:
         """The replay has come to `step`: raises Diverged if something recorded until there did not happen."""

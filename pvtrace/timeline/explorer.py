@@ -164,6 +164,7 @@ class Explorer(ABC):
             cpu.set_watches(watches)
         self._happens = happens
         self._met = None
+        self.machine.answers.allowed = not happens  # it pauses behind an exit, and is to stop where the event is
 
     def forget_what_was_looked_for(self) -> None:
         """Somebody else has set what the machine stops at."""
