@@ -22,15 +22,20 @@ TITLES: Final = {"steps": "an interpreter, by steps", "events": "interrupt mask 
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
-    """One picture for steps, one for events."""
+    """Write the file."""
     with matplotlib.rc_context({"svg.hashsalt": "pvtrace", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(10, 4.4), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        _picture(left, [point for point in points if point.of == "steps"])
-        _picture(right, [point for point in points if point.of == "events"])
-        left.set_ylabel("seconds, MB, milliseconds")
-        right.legend(loc="upper left")
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        figure(points).savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def figure(points: Sequence[Point]) -> Figure:
+    """One picture for steps, one for events."""
+    whole = Figure(figsize=(10, 4.4), layout="constrained")
+    left, right = whole.subplots(1, 2, sharey=True)
+    _picture(left, [point for point in points if point.of == "steps"])
+    _picture(right, [point for point in points if point.of == "events"])
+    left.set_ylabel("seconds, MB, milliseconds")
+    whole.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return whole
 
 
 def _picture(axes: Axes, points: Sequence[Point]) -> None:

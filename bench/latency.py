@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from measure import PVTRACE, run
 
 from gdbstub.agent import Expression
 from gdbstub.packet import encode, expand
@@ -46,6 +47,10 @@ BACK: Final = 10_000_000
 
 SEED: Final = 1
 SEEKS: Final = 200
+OPENINGS: Final = 10
+STARTED: Final = ("info", "screen")
+"""Commands that tell of a recording; the second puts a machine to its last step for that."""
+
 REVERSE_STEPS: Final = 20
 """At each of SEEKS / REVERSE_STEPS places."""
 
@@ -94,10 +99,16 @@ def equals(number: int) -> Expression:
 def walks(path: Path) -> Iterator[Row]:
     """All that is measured in one recording, each search in a walk of its own, which has seen nothing yet."""
     places = random.Random(SEED)
-    yield "opened, and standing at its last step", f"{timed(partial(_open, path)):8.1f} ms"
     with exploring(path) as walk:
         timeline = walk.timeline
         yield "recording", f"{timeline.last:,} steps, {path.stat().st_size / 1e6:.1f} MB"
+    opened = statistics.median(timed(partial(_open, path)) for _ in range(OPENINGS))
+    yield "opened, and standing at its last step", f"median {opened:8.1f} ms"
+    for command in STARTED:
+        waited = statistics.median(run((*PVTRACE, command, str(path))) for _ in range(OPENINGS)) * 1e3
+        yield f"pvtrace {command}, from the start of its process to its end", f"median {waited:8.1f} ms"
+    with exploring(path) as walk:
+        timeline = walk.timeline
         goals = [places.randrange(timeline.first, timeline.last) for _ in range(SEEKS)]
         yield f"seek to {SEEKS} random places", spread([timed(partial(timeline.seek, goal)) for goal in goals])
     with exploring(path) as walk:

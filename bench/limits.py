@@ -127,6 +127,7 @@ def seeks(trace: Path, of: str) -> tuple[int, list[float]]:
     with exploring(trace) as walk:
         timeline = walk.timeline
         amount = timeline.last if of == "steps" else walk.trace.progress().mark.events
+        timeline.seek(timeline.last)  # what is needed once only has been done
         waits = []
         for _ in range(SEEKS):
             goal = places.randrange(timeline.first, timeline.last)

@@ -19,7 +19,11 @@ CC: Final = (
     *("-fno-stack-protector", "-fno-tree-loop-distribute-patterns", "-fno-asynchronous-unwind-tables"),
     *("-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none"),
 )
-PVTRACE: Final = (sys.executable, "-m", "pvtrace", "-q")
+WITHOUT_NUMPY: Final = "import sys; sys.modules['numpy'] = None; from pvtrace.cli.main import main; sys.exit(main())"
+PVTRACE: Final = (sys.executable, "-c", WITHOUT_NUMPY, "-q")
+"""The command, as quick to start as it is where matplotlib is not: that brings NumPy along, and sqlite-utils loads it
+wherever it is."""
+
 KIT: Final = HERE.parent / "pvtrace" / "demo" / "kit"
 
 

@@ -2,8 +2,8 @@
 
 Checkpoints: the same recording with those at the default spacing, and with the first and the last alone, which every
 recording has; by its time, and by the CPU time of what makes them. Writing: the same run with a writer that throws
-everything away (recorder.py). All are shares of the whole recording; runs take turns within a round, and the medians
-of the rounds' shares are shown.
+everything away (recorder.py). All are shares of the whole recording. They take turns within a round, and the least of
+each time counts, since other work on the machine only adds to it: the differences are small.
 """
 
 import json
@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Final, NamedTuple
 
 from measure import CC, GUESTS, HERE, LIMIT, compile_with_kit, run
@@ -35,14 +34,6 @@ class Guest(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-class Round(NamedTuple):
-    """One recording, one with the first and the last checkpoint alone, one that is not written."""
-
-    whole: Took
-    bare: Took
-    unwritten: Took
-
-
 def lines(rounds: int, folder: Path) -> Iterator[str]:
     """A row for each guest."""
     yield from head()
@@ -52,7 +43,7 @@ def lines(rounds: int, folder: Path) -> Iterator[str]:
 
 def guests(folder: Path) -> Iterator[Guest]:
     """What only computes, copies, runs under a timer in ring 3, and does nothing but make calls."""
-    for name, kind, count in (("interp", "interpreter", 500), ("copy", "memory copies", 5000)):
+    for name, kind, count in (("interp", "interpreter", 250), ("copy", "memory copies", 5000)):
         elf = folder / f"{name}.elf"
         sources = (str(GUESTS / "start.S"), str(GUESTS / f"{name}.c"))
         run((*CC, f"-DROUNDS={count}", f"-Wl,-T,{GUESTS / 'link.ld'}", "-o", str(elf), *sources))
@@ -73,19 +64,11 @@ def head() -> Iterator[str]:
 
 
 def row(guest: Guest, rounds: int) -> str:
-    """Medians."""
-    times = [one_round(guest) for _ in range(rounds)]
-    wall, cpu = (median(getattr(each.whole, name) for each in times) for name in ("wall", "cpu"))
-    number = times[0].whole.checkpoints - times[0].bare.checkpoints
-    shares = [median(column) * 100 for column in zip(*map(shares_of, times), strict=True)]
-    cells = "".join(f"{share:{WIDTH}.1f}" for share in shares)
-    return f"{guest.name:24}{wall:{WIDTH}.2f}{cpu:{WIDTH}.2f}{number:{WIDTH}}{cells}"
-
-
-def shares_of(times: Round) -> tuple[float, ...]:
-    """In the order of the head's columns; what is left out is held against the same round's whole."""
-    whole, bare, unwritten = times
-    return (
+    """Each recording is a process of its own."""
+    ways: tuple[tuple[str, ...], ...] = ((), ("--checkpoint-every", NEVER), ("--unwritten",))
+    times = [[took(guest, *way) for way in ways] for _ in range(rounds)]
+    whole, bare, unwritten = (Took(*map(min, zip(*each, strict=True))) for each in zip(*times, strict=True))
+    shares = (
         1 - bare.wall / whole.wall,
         1 - bare.cpu / whole.cpu,
         (whole.taking - bare.taking) / whole.cpu,
@@ -93,11 +76,8 @@ def shares_of(times: Round) -> tuple[float, ...]:
         1 - unwritten.wall / whole.wall,
         1 - unwritten.cpu / whole.cpu,
     )
-
-
-def one_round(guest: Guest) -> Round:
-    """Each in a process of its own."""
-    return Round(took(guest), took(guest, "--checkpoint-every", NEVER), took(guest, "--unwritten"))
+    costs = f"{whole.wall:{WIDTH}.2f}{whole.cpu:{WIDTH}.2f}{whole.checkpoints - bare.checkpoints:{WIDTH}}"
+    return f"{guest.name:24}{costs}" + "".join(f"{share * 100:{WIDTH}.1f}" for share in shares)
 
 
 def took(guest: Guest, *options: str) -> Took:

@@ -36,7 +36,11 @@ static inline void in(void) { sink = inb(0x3fd); }
 static inline void out(void) { outb(0x80, 0); }
 static inline void cli_sti(void) { __asm__ volatile("cli; sti"); }
 static inline void pushf_popf(void) { __asm__ volatile("pushfl; popfl" : : : "cc", "memory"); }
-static inline void cpuid(void) { __asm__ volatile("cpuid" : : "a"(0) : "ebx", "ecx", "edx"); }
+static inline void cpuid(void)
+{
+    u32 leaf = 0;
+    __asm__ volatile("cpuid" : "+a"(leaf) : : "ebx", "ecx", "edx");
+}
 
 /* A page fault, delivered and returned from. */
 extern const char load_at[], load_behind[];
