@@ -46,6 +46,10 @@ class _Patient:
     def open(self) -> bool:
         return self._keyboard.open
 
+    @property
+    def scripted(self) -> bool:
+        return self._keyboard.scripted
+
     def wait(self, seconds: float | None) -> bool:
         """Raises Undone if it is interrupted."""
         end = None if seconds is None else time.monotonic() + seconds

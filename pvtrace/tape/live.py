@@ -4,6 +4,7 @@ the machine, reads either."""
 import contextlib
 import os
 import select
+import stat
 import termios
 import time
 import tty
@@ -37,6 +38,11 @@ class Keyboard(Protocol):
         """Whether bytes may still come."""
         ...
 
+    @property
+    def scripted(self) -> bool:
+        """Whether the guest alone decides when bytes come, and the host's time never."""
+        ...
+
     def wait(self, seconds: float | None) -> bool:
         """Until bytes or the end of them can be read, or that time is over (None: for ever). Which it was."""
         ...
@@ -50,6 +56,7 @@ class NoKeyboard:
     """No console bytes ever come."""
 
     open = False
+    scripted = True
 
     def wait(self, seconds: float | None) -> bool:
         if seconds is None:
@@ -72,6 +79,7 @@ class FileKeyboard:
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
         self.open = True
+        self.scripted = stat.S_ISREG(os.fstat(descriptor).st_mode)  # all its bytes are there already
 
     def wait(self, seconds: float | None) -> bool:
         return bool(self._poll.poll(None if seconds is None else max(0, seconds * 1000)))
@@ -96,7 +104,8 @@ class Live:
     """Satisfies tape.recording.Outside.
 
     `hz` given: virtual time follows the host's clock, with so many ticks in a second from the first question on.
-    None: virtual time is the machine's own, and the host's clock only decides how often to look for bytes. With `pace`
+    None: virtual time is the machine's own, and the host's clock only decides how often to look for bytes; of a script
+    or a regular file not even that, so that two recordings are the same. With `pace`
     (ticks in a second) a halted machine then waits for bytes as long as its virtual time stands for, so that a guest
     that idles while a person thinks does not run ahead of the person, nor burn the host. `encode`: what input of the
     machine the bytes from the keyboard are.
@@ -135,11 +144,15 @@ class Live:
     def due(self, step: Step) -> Step:
         if self._hz is None and not self._keyboard.open:
             return NEVER
+        if self._scripted:
+            return Step(max(step + 1, self._look_at_step)) if self._keyboard.wait(0) else NEVER
         if self._monotonic() >= self._look_at_time:
             return Step(step + 1)
         return Step(max(step + 1, self._look_at_step))
 
     def take(self, step: Step) -> Sequence[Input]:
+        if self._scripted:
+            return self._typed(step)
         now = self._monotonic()
         if step < self._look_at_step and now < self._look_at_time:
             return ()
@@ -171,6 +184,19 @@ class Live:
         self._look_at_step = step  # what ended the halt is handed out by the next `take`
         self._ticks = max(self._ticks, ticks)
         return Input(step, InputKind.WAKE, ticks)
+
+    @property
+    def _scripted(self) -> bool:
+        return self._hz is None and self._keyboard.scripted
+
+    def _typed(self, step: Step) -> Sequence[Input]:
+        """The next piece, if the guest has had its time to read the one before."""
+        if step < self._look_at_step:
+            return ()
+        typed = list(self._console(step))
+        if typed:
+            self._look_at_step = Step(step + self._steps)
+        return typed
 
     def _clock(self, step: Step) -> Iterator[Input]:
         if (ticks := self._host_ticks()) > self._ticks:

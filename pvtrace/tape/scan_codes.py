@@ -68,6 +68,10 @@ class Slowly:
     def open(self) -> bool:
         return bool(self._rest) or self._keyboard.open
 
+    @property
+    def scripted(self) -> bool:
+        return self._keyboard.scripted
+
     def wait(self, seconds: float | None) -> bool:
         return bool(self._rest) or self._keyboard.wait(seconds)
 

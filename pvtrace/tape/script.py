@@ -1,7 +1,7 @@
 """What is typed by itself: texts, each when the console has shown what it waits for.
 
 It decides by what the guest has said and by nothing else, so that a script types the same into a slow guest as into a
-fast one. What it types is recorded like what a person types.
+fast one, at the same steps. What it types is recorded like what a person types.
 """
 
 import re
@@ -92,6 +92,8 @@ class Script:
     def open(self) -> bool:
         return bool(self._lines)
 
+    scripted = True
+
     def wait(self, seconds: float | None) -> bool:
         """Whether a line is ready; nothing that waiting could change, as it is the guest that decides."""
         del seconds
@@ -115,6 +117,10 @@ class Either:
     @property
     def open(self) -> bool:
         return self._script.open or self._other.open
+
+    @property
+    def scripted(self) -> bool:
+        return not self._other.open or self._other.scripted
 
     def wait(self, seconds: float | None) -> bool:
         return self._script.wait(0) or (self._other.open and self._other.wait(seconds))

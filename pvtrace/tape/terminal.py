@@ -25,6 +25,10 @@ class Escapes:
     def open(self) -> bool:
         return self._keyboard.open
 
+    @property
+    def scripted(self) -> bool:
+        return self._keyboard.scripted
+
     def wait(self, seconds: float | None) -> bool:
         return self._keyboard.wait(seconds)
 

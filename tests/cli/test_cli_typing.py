@@ -1,5 +1,6 @@
 """What is typed, where a recording stops, and what the console and the screen showed: guests in real processes."""
 
+import itertools
 import json
 import os
 import pty
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pvtrace.tape.live import POLL_STEPS
 from tests.cli.conftest import Pvtrace
 from tests.machine.kernels import elf
 
@@ -97,6 +99,21 @@ def test_a_script_waits_for_what_the_guest_says(pvtrace: Pvtrace, assemble: Asse
     assert pvtrace("console").stdout == done.stdout
     pieces = json.loads(pvtrace("console", "--json").stdout)
     assert [piece["text"] for piece in pieces if piece["direction"] == "in"] == ["Ann\n", ".", "q"]
+
+
+def test_a_script_types_at_the_same_steps_each_time(pvtrace: Pvtrace, assemble: Assemble, tmp_path: Path) -> None:
+    """Whatever the host's clock does: two pieces are so many steps apart, not so many milliseconds."""
+    guest = assemble(ECHO)
+    (tmp_path / "typed").write_text("a" * 300 + "q")
+    scripts = (("--type", r"name? =>Ann\n", "--type", "Ann=>.", "--type", "q"), ("--input", "typed"))
+    for script in scripts:
+        shown = []
+        for name in ("one.pvt", "two.pvt"):
+            assert pvtrace("record", guest, "--vmi", "none", "-o", name, "--force", *script).returncode == 0
+            shown.append(pvtrace("console", name, "--json").stdout)
+        assert shown[0] == shown[1]
+        typed = [piece["step"] for piece in json.loads(shown[0]) if piece["direction"] == "in"]
+        assert {later - step for step, later in itertools.pairwise(typed)} == {POLL_STEPS}
 
 
 def test_a_file_is_typed(pvtrace: Pvtrace, assemble: Assemble, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from pvtrace.tape.terminal import Escapes
 class Typed:
     """A keyboard on which these pieces are typed."""
 
+    scripted = False
+
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = list(pieces)
 
