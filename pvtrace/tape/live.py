@@ -105,10 +105,10 @@ class Live:
 
     `hz` given: virtual time follows the host's clock, with so many ticks in a second from the first question on.
     None: virtual time is the machine's own, and the host's clock only decides how often to look for bytes; of a script
-    or a regular file not even that, so that two recordings are the same. With `pace`
-    (ticks in a second) a halted machine then waits for bytes as long as its virtual time stands for, so that a guest
-    that idles while a person thinks does not run ahead of the person, nor burn the host. `encode`: what input of the
-    machine the bytes from the keyboard are.
+    or a regular file not even that, so that they type at the same steps each time. With `pace` (ticks in a second) a
+    halted machine then waits for bytes as long as its virtual time stands for, so that a guest that idles while a
+    person thinks does not run ahead of the person, nor burn the host. `encode`: what input of the machine the bytes
+    from the keyboard are.
     `monotonic` in seconds, `wallclock` in nanoseconds since 1970-01-01 UTC.
     """
 

@@ -72,10 +72,13 @@ class Heard:
         return self._said.endswith(text)
 
     def pass_by(self, text: bytes) -> bool:
-        """Whether it was said; if so, everything up to its end is forgotten."""
+        """Whether it was said; everything up to its end, or to where it may still begin, is forgotten.
+
+        So to ask again, at each exit, for what was not said yet costs nothing. Ask for nothing else before it was.
+        """
         at = self._said.find(text)
-        if at >= 0:
-            del self._said[: at + len(text)]
+        passed = at + len(text) if at >= 0 else max(0, len(self._said) - len(text) + 1)
+        del self._said[:passed]
         return at >= 0
 
 
