@@ -6,8 +6,9 @@ not matter to the guest and only give fewer names. Source: System V ABI, chapter
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
@@ -23,7 +24,8 @@ LOAD: Final = 1
 SYMBOL_TABLE: Final = 2
 UNDEFINED, RESERVED, ABSOLUTE = 0, 0xFF00, 0xFFF1
 KINDS: Final = {0: "notype", 1: "object", 2: "func"}
-PREFERENCE: Final = ("func", "object", "notype", "absolute")
+RANKED: Final = ("absolute", "notype", "object", "func")
+"""Kinds of symbols, the best name of an address last."""
 
 EXECUTABLE, WRITABLE, READABLE = 1, 2, 4
 """Segment.flags (p_flags)."""
@@ -45,8 +47,7 @@ class ElfSegment:
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(NamedTuple):
     """`kind`: func, object, notype or absolute. `size` is 0 where the file does not say."""
 
     name: str
@@ -55,20 +56,25 @@ class Symbol:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SymbolTable:
     """Symbols in order of address. `ends` holds, for each, the first address that is not its own any more."""
 
     symbols: tuple[Symbol, ...] = ()
     ends: tuple[int, ...] = ()
-    _addresses: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    _reach: tuple[int, ...] = field(init=False, repr=False, compare=False)  # the highest end so far
-    _by_name: dict[str, int] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_addresses", tuple(symbol.address for symbol in self.symbols))
-        object.__setattr__(self, "_reach", tuple(accumulate(self.ends, max)))
-        object.__setattr__(self, "_by_name", {symbol.name: symbol.address for symbol in reversed(self.symbols)})
+    @cached_property
+    def _addresses(self) -> tuple[int, ...]:
+        return tuple(symbol.address for symbol in self.symbols)
+
+    @cached_property
+    def _reach(self) -> tuple[int, ...]:
+        """The highest end so far."""
+        return tuple(accumulate(self.ends, max))
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        return {symbol.name: symbol.address for symbol in reversed(self.symbols)}
 
     def at(self, address: int) -> str | None:
         """`name` or `name+0x12` for an address inside a symbol, of several the innermost; None outside all of them."""
@@ -207,44 +213,53 @@ def _sections(data: bytes, header: _Header) -> list[_Section]:
 
 def _symbols(data: bytes, header: _Header) -> SymbolTable:
     sections = _sections(data, header)
-    found: list[tuple[Symbol, int]] = []
+    found: set[_Found] = set()
     for table in sections:
         if table.type == SYMBOL_TABLE and table.link < len(sections):
-            found.extend(_read_symbols(data, table, sections))
-    return _table(found)
+            found.update(_read_symbols(data, table, sections))
+    return _table(sorted(found))
 
 
-def _read_symbols(data: bytes, table: _Section, sections: list[_Section]) -> Iterator[tuple[Symbol, int]]:
-    """Named symbols, each with the end of its section (its own address for an absolute one)."""
+_ABSOLUTE: Final = RANKED.index("absolute")
+_Found = tuple[int, int, str, int, int]
+"""Address, place in RANKED, name, size, and the end of its section (its own address for an absolute symbol). In order,
+the best name of an address is its last one, which SymbolTable.at finds."""
+
+
+def _read_symbols(data: bytes, table: _Section, sections: list[_Section]) -> Iterator[_Found]:
+    """Those that have a name."""
     strings = _slice(data, sections[table.link])
     body = _slice(data, table)
     whole = len(body) // _SYMBOL.size * _SYMBOL.size
+    ends = [section.addr + section.size for section in sections[:RESERVED]]
+    ranks = {number: RANKED.index(kind) for number, kind in KINDS.items()}
     for name_at, address, size, info, _, index in _SYMBOL.iter_unpack(body[:whole]):
+        rank = ranks.get(info & 15)
+        if rank is None or index == UNDEFINED:
+            continue
         name = strings[name_at : strings.find(b"\0", name_at)].decode("ascii", "backslashreplace")
-        kind = KINDS.get(info & 15)
-        if not name or kind is None or index == UNDEFINED:
+        if not name:
             continue
         if index == ABSOLUTE:
-            yield Symbol(name, address, size, "absolute"), address
-        elif index < min(RESERVED, len(sections)):
-            yield Symbol(name, address, size, kind), sections[index].addr + sections[index].size
+            yield address, _ABSOLUTE, name, size, address
+        elif index < len(ends):
+            yield address, rank, name, size, ends[index]
 
 
 def _slice(data: bytes, section: _Section) -> bytes:
     return data[section.offset : section.offset + section.size]
 
 
-def _table(found: Iterable[tuple[Symbol, int]]) -> SymbolTable:
-    """Order by address, the best name last among equals: `at` finds the last. A symbol without a size reaches to the
-    next one or to the end of its section; an absolute one is a number, and has no inside."""
-    ordered = sorted(set(found), key=lambda item: (item[0].address, -PREFERENCE.index(item[0].kind), item[0].name))
-    starts = sorted({symbol.address for symbol, _ in ordered if symbol.kind != "absolute"})
+def _table(ordered: Sequence[_Found]) -> SymbolTable:
+    """A symbol without a size reaches to the next one or to the end of its section; an absolute one is a number, and
+    has no inside."""
+    starts = sorted({address for address, rank, *_ in ordered if rank != _ABSOLUTE})
     following = dict(pairwise(starts))
-    ends = tuple(_end(symbol, min(following.get(symbol.address, limit), limit)) for symbol, limit in ordered)
-    return SymbolTable(tuple(symbol for symbol, _ in ordered), ends)
-
-
-def _end(symbol: Symbol, limit: int) -> int:
-    if symbol.kind == "absolute":
-        return symbol.address
-    return symbol.address + symbol.size if symbol.size else limit
+    symbols, ends = [], []
+    for address, rank, name, size, limit in ordered:
+        symbols.append(Symbol(name, address, size, RANKED[rank]))
+        if rank == _ABSOLUTE:
+            ends.append(address)
+        else:
+            ends.append(address + size if size else min(following.get(address, limit), limit))
+    return SymbolTable(tuple(symbols), tuple(ends))

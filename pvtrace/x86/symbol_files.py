@@ -5,7 +5,6 @@ Pure. A System.map is what nm prints: address, a letter for the kind, name; one 
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -46,7 +45,7 @@ def _system_map(data: bytes) -> SymbolTable:
 def moved(table: SymbolTable, offset: int) -> SymbolTable:
     """The same symbols at other addresses, all of them below 4 GiB."""
     pairs = [
-        (replace(symbol, address=symbol.address + offset & _MASK), end - symbol.address)
+        (symbol._replace(address=symbol.address + offset & _MASK), end - symbol.address)
         for symbol, end in zip(table.symbols, table.ends, strict=True)
     ]
     return _in_order(pairs)
