@@ -92,6 +92,7 @@ class Core:
         start: int,
         stolen: int,
         kernel_stack: tuple[int, int] | None,
+        sysenter: tuple[int, int, int],
         /,
     ) -> None: ...
     next_event: int

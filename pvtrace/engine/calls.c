@@ -111,6 +111,18 @@ static bool may(struct core *c, const struct answerable *call, struct descriptor
     }
 }
 
+/* The same of a call that does not return to its caller. */
+static bool may_leave(struct core *c, const struct answerable *call, struct leaving *to)
+{
+    if (call->how == ANSWER_IRET)
+        return leaving_may(c, to);
+    if (!fast_exit_may(c, to))
+        return false;
+    to->by = BY_VMI_SYSEXIT;
+    to->image |= IF; /* it is STI; SYSEXIT in one */
+    return true;
+}
+
 static void set_kernel_stack(struct core *c, uint16_t ss)
 {
     c->answering.has_kernel_stack = true;
@@ -185,7 +197,7 @@ static void tell(struct core *c, int unified, const struct answerable *call, con
         .nothing = (uint8_t)((call->words ? 0 : 1 << 4) | (call->results ? 0 : 1 << 5)),
     });
     if (to)
-        leaving_tell(c, BY_VMI_IRET, site, to);
+        leaving_tell(c, site, to);
     events_transitions(c, before, site, (uint64_t)(HOW_CALL | unified), number);
 }
 
@@ -210,8 +222,8 @@ bool calls_answer(struct core *c, const uint8_t *stub, uint64_t until)
     memcpy(made.stack, stack, size);
     struct descriptor_call descriptor = descriptor_call(c, made.stack);
     struct leaving to;
-    bool leaves = call->how == ANSWER_IRET;
-    if (leaves ? !leaving_may(c, &to) : !may(c, call, &descriptor, until))
+    bool leaves = call->how == ANSWER_IRET || call->how == ANSWER_SYSEXIT;
+    if (leaves ? !may_leave(c, call, &to) : !may(c, call, &descriptor, until))
         return false;
 
     struct flags before = events_flags(c);

@@ -9,6 +9,7 @@
  *   instructions.c   trapped instructions among it
  *   flag_instructions.c   those that show or change flags
  *   entering.c, leaving.c   exceptions, INT n, and the call IRET
+ *   fast_calls.c   SYSENTER and SYSEXIT
  *   descriptors.c   segment descriptors
  *   registers.c   registers, and what Unicorn derives from them
  *   access.c   the guest's memory as answers read and write it
@@ -88,7 +89,7 @@ struct touch { /* the first access since take_touch that a watch is interested i
 };
 
 /* Events that were made and not yet taken over; whole ones, one behind the other. */
-enum { EVENTS_ROOM = 1 << 16, EVENTS_OF_ONE = 1 << 11 /* bytes of the events of one answer, at most */ };
+enum { EVENTS_ROOM = 1 << 18, EVENTS_OF_ONE = 1 << 11 /* bytes of the events of one answer, at most */ };
 enum { OPEN = 64 /* machine.journal.OPEN */ };
 
 struct events {
@@ -137,6 +138,7 @@ enum answer_how { /* model.answers.Answer */
     ANSWER_KERNEL_STACK_3,
     ANSWER_KERNEL_STACK_13,
     ANSWER_IRET,
+    ANSWER_SYSEXIT,
 };
 
 /* How calls are answered, and all that this depends on beside the CPU. */
@@ -175,6 +177,8 @@ struct answering {
     bool has_kernel_stack;
     uint16_t kernel_ss;
     uint32_t kernel_esp;
+    uint16_t sysenter_cs; /* of the MSRs; without the RPL */
+    uint32_t sysenter_esp, sysenter_eip;
     int32_t post_port; /* a byte written there only leaves the machine; -1: there is none */
     uint32_t post_room;
     uint8_t posted[POSTED];
@@ -292,6 +296,7 @@ enum { /* of the second doubleword */
     DESCRIPTOR_ATTRIBUTES = 0x00f0ff00,
 };
 enum { KERNEL_RING = 1 /* of a paravirtual guest */ };
+#define NO_HOLE (1ull << 32)
 struct descriptor {
     uint32_t low, high;
 };
@@ -315,7 +320,7 @@ bool access_may_store_all(struct core *c, uint32_t linear, uint32_t size);
 void access_store(struct core *c, uint32_t linear, const void *data, uint32_t size, bool user);
 
 /* ---- events.c */
-enum how { HOW_CLI = 1, HOW_STI, HOW_PUSHF, HOW_POPF, HOW_IRET, HOW_DELIVERY }; /* model.events.How, and Attempt */
+enum how { HOW_CLI = 1, HOW_STI, HOW_PUSHF, HOW_POPF, HOW_IRET, HOW_DELIVERY, HOW_SYSENTER, HOW_SYSEXIT }; /* model.events.How, and Attempt */
 enum outcome { TOOK_EFFECT, TRAPPED, IGNORED = 3, READ_ONLY = 5, NO_CHANGE }; /* model.events.Outcome */
 struct event {
     enum event_kind kind;
@@ -366,18 +371,24 @@ bool entering_exception(struct core *c);
 bool entering_software(struct core *c, const uint8_t *code);
 
 /* ---- leaving.c */
+enum returned_by { BY_IRET, BY_VMI_IRET, BY_SYSEXIT, BY_VMI_SYSEXIT }; /* model.words.RETURN_BY */
 struct leaving { /* where a return goes */
+    enum returned_by by;
     env_segment code, stack;
-    bool outer;     /* to a less privileged level, with a stack of its own */
-    uint32_t level; /* that privilege level */
+    bool outer;      /* to a less privileged level, with a stack of its own */
+    bool keeps_data; /* too privileged data segments stay, which else become null */
+    uint32_t level;  /* that privilege level */
     uint32_t eip, image, esp;
     uint16_t cs, ss;
 };
-enum returned_by { BY_IRET, BY_VMI_IRET };
 bool leaving_may(struct core *c, struct leaving *to);
 void leaving(struct core *c, const struct leaving *to);
-uint64_t leaving_tell(struct core *c, enum returned_by by, uint32_t pc, const struct leaving *to);
+uint64_t leaving_tell(struct core *c, uint32_t pc, const struct leaving *to);
 bool leaving_answer(struct core *c, uint8_t opcode);
+
+/* ---- fast_calls.c */
+bool fast_exit_may(struct core *c, struct leaving *to);
+bool fast_call_answer(struct core *c, uint8_t opcode);
 
 /* ---- counter.c */
 void counter_block(uc_engine *engine, uint64_t pc, uint32_t size, void *block);

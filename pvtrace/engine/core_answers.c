@@ -126,8 +126,11 @@ PyObject *core_answer(PyObject *self, PyObject *args)
     unsigned char viopl, lazy;
     unsigned long long shadow, hole, ticks, tsc, start, stolen;
     PyObject *stack;
-    if (!PyArg_ParseTuple(args, "ppppppppbbKKKKKKO", &on, &all, &paravirtual, &at_once, &inverts, &reserves, &vif,
-                          &pending, &viopl, &lazy, &shadow, &hole, &ticks, &tsc, &start, &stolen, &stack))
+    unsigned short sysenter_cs;
+    unsigned sysenter_esp, sysenter_eip;
+    if (!PyArg_ParseTuple(args, "ppppppppbbKKKKKKO(HII)", &on, &all, &paravirtual, &at_once, &inverts, &reserves, &vif,
+                          &pending, &viopl, &lazy, &shadow, &hole, &ticks, &tsc, &start, &stolen, &stack, &sysenter_cs,
+                          &sysenter_esp, &sysenter_eip))
         return NULL;
     unsigned ss = 0, esp = 0;
     if (stack != Py_None && !PyArg_ParseTuple(stack, "II", &ss, &esp))
@@ -151,6 +154,9 @@ PyObject *core_answer(PyObject *self, PyObject *args)
     a->has_kernel_stack = stack != Py_None;
     a->kernel_ss = (uint16_t)ss;
     a->kernel_esp = esp;
+    a->sysenter_cs = sysenter_cs;
+    a->sysenter_esp = sysenter_esp;
+    a->sysenter_eip = sysenter_eip;
     Py_RETURN_NONE;
 }
 

@@ -3,7 +3,6 @@
 #include "core.h"
 
 enum { ENTRY = 8 /* bytes */, TABLE_INDICATOR = 4, BASE_BYTE_3 = 0xff000000, LIMIT_HIGH = 0xf0000 };
-#define NO_HOLE (1ull << 32)
 
 /* The descriptor that a selector names. False: there is none, or this is not the plain case. */
 bool descriptor_fetch(struct core *c, uint32_t selector, struct descriptor *d)

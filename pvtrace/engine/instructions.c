@@ -102,7 +102,7 @@ bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until)
     if (c->env->eflags & TF || !(c->env->segs[SEGMENT_CS].flags & DESCRIPTOR_BIG))
         return false;
     if (code[0] == 0x0f)
-        return code[1] == 0xa2 ? cpuid(c) : code[1] == 0x31 && rdtsc(c);
+        return code[1] == 0xa2 ? cpuid(c) : code[1] == 0x31 ? rdtsc(c) : fast_call_answer(c, code[1]);
     if (flag_instruction_answer(c, code[0]) || entering_software(c, code) || leaving_answer(c, code[0]))
         return true;
     if (c->steps + 1 >= until || !privileged(c))

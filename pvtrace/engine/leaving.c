@@ -75,6 +75,7 @@ bool leaving_may(struct core *c, struct leaving *to)
     uint32_t frame = (uint32_t)c->env->regs[ESP] + SLOT;
     if (!read_inner(c, frame, to))
         return false;
+    to->by = BY_VMI_IRET;
     to->outer = (to->cs & 3) == USER_RING;
     to->level = to->outer ? USER_RING : KERNEL_RING;
     if (to->outer)
@@ -96,7 +97,7 @@ static void null_data_segments(struct core *c, uint32_t level)
     }
 }
 
-/* What leaving_may has allowed. */
+/* What leaving_may or fast_exit_may has allowed. */
 void leaving(struct core *c, const struct leaving *to)
 {
     struct answering *a = &c->answering;
@@ -108,18 +109,19 @@ void leaving(struct core *c, const struct leaving *to)
     registers_set_segment(c, SEGMENT_CS, to->code);
     if (to->outer) {
         registers_set_segment(c, SEGMENT_SS, to->stack);
-        null_data_segments(c, to->level);
+        if (!to->keeps_data)
+            null_data_segments(c, to->level);
     }
     c->env->regs[ESP] = to->esp;
     registers_set_eip(c, to->eip);
 }
 
 /* The return ends the last entry that has not ended. Its event's number. */
-uint64_t leaving_tell(struct core *c, enum returned_by by, uint32_t pc, const struct leaving *to)
+uint64_t leaving_tell(struct core *c, uint32_t pc, const struct leaving *to)
 {
     struct event event = {
         .kind = KIND_RETURN, .pc = pc, .arguments = 6,
-        .argument = {by, to->eip, to->outer ? to->cs : to->code.selector, to->image, to->esp, to->ss},
+        .argument = {to->by, to->eip, to->outer ? to->cs : to->code.selector, to->image, to->esp, to->ss},
     };
     event.caused = events_left(c, &event.cause);
     return events_put(c, &event);
@@ -127,7 +129,7 @@ uint64_t leaving_tell(struct core *c, enum returned_by by, uint32_t pc, const st
 
 /* ------------------------------------------------------------------ the instruction */
 
-/* As leaving_may, of the frame at the top of a native kernel's stack. */
+/* As leaving_may, but by BY_IRET, of the frame at the top of a native kernel's stack. */
 static bool native_may(struct core *c, struct leaving *to)
 {
     const env_segment *s = &c->env->segs[SEGMENT_SS];
@@ -158,6 +160,6 @@ bool leaving_answer(struct core *c, uint8_t opcode)
     c->steps++;
     leaving(c, &to);
     events_attempt(c, HOW_IRET, before, pc, to.image, wanted ? TOOK_EFFECT : NO_CHANGE);
-    events_transitions(c, before, pc, HOW_IRET, leaving_tell(c, BY_IRET, pc, &to));
+    events_transitions(c, before, pc, HOW_IRET, leaving_tell(c, pc, &to));
     return true;
 }

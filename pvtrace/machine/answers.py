@@ -16,6 +16,7 @@ from pvtrace.model.exits import Exit
 from pvtrace.model.step import Step
 from pvtrace.vmi.init import Relocation, relocation
 from pvtrace.x86.cpuid import leaves
+from pvtrace.x86.fast_calls import entry as fast_entry
 from pvtrace.x86.machine_specific import TSC, has_apic
 from pvtrace.x86.state import System
 from rom.abi import Generation, calls
@@ -53,6 +54,7 @@ HOW: Final = {
     "WriteLDTEntry": Answer.WRITE_LDT,
     "UpdateKernelStack": Answer.KERNEL_STACK_3,
     "IRET": Answer.IRET,
+    "SYSEXIT": Answer.SYSEXIT,
 }
 """By the call's name in rom.abi."""
 
@@ -152,6 +154,7 @@ class Answers:
             start=vmi.start,
             stolen=vmi.stolen,
             kernel_stack=system.kernel_stack,
+            sysenter=fast_entry(system),
         )
 
     def _tell_of_pages(self) -> None:

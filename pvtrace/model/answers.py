@@ -36,6 +36,7 @@ class Answer(IntEnum):
     KERNEL_STACK_3 = 23
     KERNEL_STACK_13 = 24
     IRET = 25
+    SYSEXIT = 26
 
 
 NOT: int = 0
@@ -64,7 +65,7 @@ class Facts(NamedTuple):
     an interrupt waits for its IF; `lazy`: the mode of SetLazyMode; `shadow`: no interrupt is taken before this step;
     `hole`: first linear address of the hypervisor; `ticks`: virtual time at step 0, modulo 2^64; `tsc`: the time-stamp
     counter minus virtual time; `start`, `stolen`: of the cycle counters, in ticks; `kernel_stack`: SS and ESP for
-    entries from user mode.
+    entries from user mode; `sysenter`: selector without RPL, ESP and EIP of the MSRs for SYSENTER.
     """
 
     on: bool
@@ -84,6 +85,7 @@ class Facts(NamedTuple):
     start: int
     stolen: int
     kernel_stack: tuple[int, int] | None
+    sysenter: tuple[int, int, int]
 
 
 class Taken(NamedTuple):

@@ -74,7 +74,13 @@ TRIGGERS = {
     "IRETW": b"\x66\xcf",
     "IRET 3.0": stub(Generation.V3, by_name("IRET").number(Generation.V3) or 0),
     "IRET 13.x": stub(Generation.V13, by_name("IRET").number(Generation.V13) or 0),
+    "SYSENTER": b"\x0f\x34",
+    "SYSEXIT": b"\x0f\x35",
+    "SYSEXIT 3.0": stub(Generation.V3, by_name("SYSEXIT").number(Generation.V3) or 0),
+    "SYSEXIT 13.x": stub(Generation.V13, by_name("SYSEXIT").number(Generation.V13) or 0),
 }
+FAST = (0x174, 0x175, 0x176)
+"""The MSRs SYSENTER_CS, SYSENTER_ESP and SYSENTER_EIP."""
 
 FLAGS = 0xCD5 | 1 << 14 | 1 << 18 | 1 << 21
 """The arithmetic flags, DF, NT, AC and ID."""
@@ -93,7 +99,8 @@ class Frame(NamedTuple):
 
 
 class Case(NamedTuple):
-    """`opened`: how many entries are open; `nmi`: the handler of one runs; `oddities`: names of ODDITIES."""
+    """`opened`: how many entries are open; `nmi`: the handler of one runs; `fast`: values of FAST; `oddities`: names of
+    ODDITIES."""
 
     paravirtual: bool
     user: bool
@@ -110,6 +117,7 @@ class Case(NamedTuple):
     user_if: bool
     nmi: bool
     frame: Frame
+    fast: tuple[int, int, int]
     oddities: tuple[str, ...]
     steps: int
 
@@ -249,7 +257,8 @@ def arranged(case: Case, tape: ScriptedTape) -> Machine:
     stack = (KERNEL_DATA | 1, KERNEL_STACK) if case.kernel_stack and case.paravirtual else None
     vif = case.vif and not case.pending  # else the interrupt would come before
     built.latitude = case.latitude
-    built.system = replace(system, vif=vif, viopl=case.viopl, kernel_stack=stack)
+    msrs = tuple(sorted({**dict(system.msrs), **dict(zip(FAST, case.fast, strict=True))}.items()))
+    built.system = replace(system, vif=vif, viopl=case.viopl, kernel_stack=stack, msrs=msrs)
     built.journal.entries = tuple(range(case.opened))
     for name in case.oddities:
         ODDITIES[name](built)
@@ -296,7 +305,9 @@ def load(built: Machine, case: Case) -> None:
         data_segments(built, USER_DATA, 0xC0F300)
     for gpr in Gpr:
         cpu.set_gpr(gpr, 0)
-    cpu.set_gpr(Gpr.EDX, 0x1234)
+    fast = case.trigger.startswith("SYSEXIT")
+    cpu.set_gpr(Gpr.EDX, case.frame.eip if fast else 0x1234)
+    cpu.set_gpr(Gpr.ECX, case.frame.esp if fast else 0)
     cpu.set_gpr(Gpr.ESP, USER_STACK if case.user else KERNEL_STACK)
     cpu.eip = CODE
     own = case.viopl << 12 | (IF if case.vif and not case.pending else 0)

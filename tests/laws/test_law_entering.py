@@ -17,6 +17,7 @@ from tests.laws.handlers import (
     HANDLER,
     IF,
     KERNEL_CODE,
+    KERNEL_STACK,
     ODDITIES,
     OF,
     POINTERS,
@@ -45,6 +46,7 @@ frames = st.builds(
     esp=st.one_of(st.just(USER_STACK), st.sampled_from(tuple(POINTERS.values()))),
     ss=st.one_of(*(st.just(USER_DATA),) * 4, st.sampled_from(SELECTORS)),
 )
+FAST_SELECTORS = (0, 3, KERNEL_CODE | 3, 0x60, 0xFFE0, 0xFFE8, 0xFFF0, 0xFFF8, 0x10008, 1 << 40)
 gates = st.builds(
     Gate,
     selector=st.just(KERNEL_CODE),
@@ -62,6 +64,9 @@ kinds = st.one_of(  # paravirtual, user, trigger
     st.tuples(st.booleans(), st.booleans(), st.sampled_from(("INT 80h", "INT3", "INTO", "UD2", "load", "store"))),
     st.tuples(st.just(True), st.just(False), st.sampled_from(("IRET 3.0", "IRET 13.x"))),
     st.tuples(st.just(False), st.just(False), st.just("IRETD")),
+    st.tuples(st.booleans(), st.booleans(), st.just("SYSENTER")),
+    st.tuples(st.booleans(), st.just(False), st.just("SYSEXIT")),
+    st.tuples(st.just(True), st.just(False), st.sampled_from(("SYSEXIT 3.0", "SYSEXIT 13.x"))),
 )
 cases = st.builds(
     lambda kind, **rest: Case(*kind, **rest),
@@ -78,6 +83,11 @@ cases = st.builds(
     user_if=st.sampled_from(RARELY),
     nmi=st.sampled_from(RARELY),
     frame=frames,
+    fast=st.tuples(
+        st.sampled_from((*(KERNEL_CODE,) * 6, *FAST_SELECTORS)),
+        st.sampled_from((KERNEL_STACK, KERNEL_STACK, *POINTERS.values())),
+        st.sampled_from((HANDLER, HANDLER, ABSENT, 0xFC000000, 0xFFFFFFFF)),
+    ),
     oddities=st.one_of(st.just(()), st.lists(st.sampled_from(tuple(ODDITIES)), max_size=2).map(tuple)),
     steps=st.integers(1, 4),
 )
@@ -115,11 +125,17 @@ PLAIN = Case(
     user_if=False,
     nmi=False,
     frame=Frame(HANDLER, USER_CODE, IF | 2, USER_STACK, USER_DATA),
+    fast=(KERNEL_CODE, KERNEL_STACK, HANDLER),
     oddities=(),
     steps=2,
 )
 FAULTS = ("UD2", "DIV", "load", "store", "supervisor", "jump")
 RETURNS = (("IRET 3.0", True), ("IRET 13.x", True), ("IRETD", False))
+FAST_CALLS = (
+    *(("SYSENTER", paravirtual, user) for paravirtual in (False, True) for user in (False, True)),
+    *(("SYSEXIT", paravirtual, False) for paravirtual in (False, True)),
+    *((trigger, True, False) for trigger in ("SYSEXIT 3.0", "SYSEXIT 13.x")),
+)
 EACH_KIND = tuple(
     PLAIN._replace(trigger=trigger, paravirtual=paravirtual, user=user)
     for trigger, paravirtual, user in (
@@ -128,6 +144,7 @@ EACH_KIND = tuple(
         ("load", False, True),
         ("IRET 3.0", True, False),
         ("IRETD", False, False),
+        *FAST_CALLS,
     )
 )
 
@@ -146,7 +163,13 @@ def plain() -> list[Case]:
         for trigger, paravirtual in RETURNS
         for cs, ss in ((USER_CODE, USER_DATA), (KERNEL_CODE, 0), (0x07, 0x0F))
     ]
-    return entered + left
+    fast = [
+        PLAIN._replace(trigger=trigger, paravirtual=paravirtual, user=user, paging=paging, vif=vif)
+        for trigger, paravirtual, user in FAST_CALLS
+        for paging in (False, True)
+        for vif in (False, True)
+    ]
+    return entered + left + fast
 
 
 @pytest.mark.parametrize("case", plain(), ids=lambda case: f"{case.trigger}-{case.user}-{case.paravirtual}")
@@ -172,6 +195,16 @@ def test_every_flag_is_seen_alike(flags: int) -> None:
     for case in EACH_KIND:
         flagged = case._replace(flags=flags)
         assert ran(flagged, allowed=True) == ran(flagged, allowed=False)
+
+
+@pytest.mark.parametrize(("trigger", "paravirtual", "user"), FAST_CALLS)
+def test_every_fast_call_is_made_alike(trigger: str, paravirtual: bool, user: bool) -> None:
+    """The segments are made of nothing, and SYSENTER_CS may be anything."""
+    for selector in FAST_SELECTORS:
+        for viopl, vif in ((0, True), (3, True), (3, False)):
+            case = PLAIN._replace(trigger=trigger, paravirtual=paravirtual, user=user, viopl=viopl, vif=vif)
+            case = case._replace(fast=(selector, 1 << 35 | KERNEL_STACK, 1 << 36 | HANDLER), user_if=not vif)
+            assert ran(case, allowed=True) == ran(case, allowed=False)
 
 
 @pytest.mark.parametrize(("trigger", "paravirtual"), RETURNS)
