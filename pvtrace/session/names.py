@@ -1,6 +1,6 @@
 """Names and source lines for addresses, from the guest's file and from those that the user names besides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pvtrace.model.errors import InputError, UsageError
@@ -50,18 +50,18 @@ class Names:
         """All in one table."""
         return symbol_files.merged([table for _, table in self._tables])
 
-    def rows(self, roms: Sequence[tuple[int, bytes]]) -> list[Symbol]:
+    def rows(self, roms: Sequence[tuple[int, bytes]]) -> Iterator[Symbol]:
         """As a trace keeps them; with those of the ROMs at these addresses."""
-        rows = [
-            Symbol(symbol.name, symbol.address, symbol.size or max(0, end - symbol.address), source)
-            for source, table in self._tables
-            for symbol, end in zip(table.symbols, table.ends, strict=True)
-        ]
-        return rows + [Symbol(s.name, at + s.offset, s.size, rom_name(at)) for at, rom in roms for s in decode(rom)]
+        for source, table in self._tables:
+            for symbol, end in zip(table.symbols, table.ends, strict=True):
+                yield Symbol(symbol.name, symbol.address, symbol.size or max(0, end - symbol.address), source)
+        for at, rom in roms:
+            for entry in decode(rom):
+                yield Symbol(entry.name, at + entry.offset, entry.size, rom_name(at))
 
-    def lines(self) -> list[SourceLine]:
+    def lines(self) -> Iterator[SourceLine]:
         """As a trace keeps them."""
-        return [SourceLine(line.address, line.file, line.line) for line in self._lines]
+        return (SourceLine(line.address, line.file, line.line) for line in self._lines)
 
 
 def _placed(text: str) -> tuple[Path, int]:

@@ -25,6 +25,7 @@ from pvtrace.session.names import Names
 from pvtrace.session.observer import NOBODY, PROGRESS_SECONDS, Observer
 from pvtrace.session.options import RecordOptions, output_path
 from pvtrace.session.spacing import Place, Spacing
+from pvtrace.store.contents import Contents
 from pvtrace.store.meta import Meta
 from pvtrace.store.writer import TraceFull, TraceWriter
 from pvtrace.tape.live import Keyboard, Live
@@ -65,7 +66,7 @@ class Prepared:
 
 @contextlib.contextmanager
 def prepared(options: RecordOptions, observer: Observer = NOBODY) -> Iterator[Prepared]:
-    """The trace exists from here on. Raises UsageError or InputError."""
+    """The trace is being created from here on. Raises UsageError or InputError."""
     given = materials.given(options)
     image = given.boot_image()
     names = materials.names(options, given, image)
@@ -77,10 +78,7 @@ def prepared(options: RecordOptions, observer: Observer = NOBODY) -> Iterator[Pr
         writer = stack.enter_context(
             TraceWriter(
                 path,
-                _meta(options, given),
-                materials.files(given),
-                names.rows(given.roms),
-                names.lines(),
+                Contents(_meta(options, given), materials.files(given), names.rows(given.roms), names.lines()),
                 overwrite=options.force,
                 max_size=options.max_size,
             )

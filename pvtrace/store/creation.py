@@ -18,18 +18,32 @@ from pvtrace.x86.exceptions import EXCEPTIONS
 from rom.abi import Generation, calls, unified
 
 
-def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite: bool) -> sqlite3.Connection:
-    """A new trace with its description and what `fill` puts in, ready to grow.
+def claim(path: Path, *, overwrite: bool) -> Path:
+    """An empty draft beside the trace that is to be, from which `create` makes it.
 
-    It appears under its name only when it is whole, so that a trace that exists can be opened. Raises InputError if it
-    cannot be written or, without `overwrite`, if there is such a file.
+    Raises InputError if it cannot be written there or, without `overwrite`, if there is such a file.
     """
     if path.exists() and not path.is_file():
         raise InputError(f"cannot write {path}: it is not a regular file")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with _said(path):
+        os.close(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))
+    return draft
+
+
+def create(
+    draft: Path, path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite: bool
+) -> sqlite3.Connection:
+    """A new trace with its description and what `fill` puts in, ready to grow.
+
+    It appears under its name only when it is whole, so that a trace that exists can be opened. Raises InputError if
+    its name has been taken since it was claimed, and PvtraceError if it cannot be written.
+    """
+    with _said(path), writing(path):
         try:
-            _draft(draft, fill)
+            _write(draft, fill)
             if overwrite:
                 for old in beside(path):
                     old.unlink(missing_ok=True)
@@ -39,10 +53,6 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite:
         finally:
             for old in (draft, *beside(draft)):
                 old.unlink(missing_ok=True)
-    except FileExistsError:
-        raise InputError(f"{path} exists already") from None
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
     with writing(path), offered():
         connection = sqlite3.connect(
             path,
@@ -53,6 +63,17 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], *, overwrite:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # a power failure may cost the last second, never the trace
     return connection
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """What the system answers, as sentences."""
+    try:
+        yield
+    except FileExistsError:
+        raise InputError(f"{path} exists already") from None
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _name(draft: Path, path: Path) -> None:
@@ -67,9 +88,8 @@ def _name(draft: Path, path: Path) -> None:
         draft.replace(path)
 
 
-def _draft(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))  # OSError says what is wrong with the place
-    with writing(path), contextlib.closing(sqlite3.connect(path)) as connection:
+def _write(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(script("schema.sql") + script("views.sql") + script("findings.sql"))
         connection.execute(f"PRAGMA application_id = {APPLICATION}")

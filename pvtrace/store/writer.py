@@ -1,12 +1,10 @@
 """A trace while it is recorded.
 
-Inputs and events are gathered by batches, and a thread of its own writes them (store.transactions), while the guest
-runs on; one batch at a time, so that memory is bounded and errors are soon told.
+A thread of its own creates it and writes the inputs and events, which are gathered by batches (store.transactions),
+while the guest runs on; few at a time, so that memory is bounded and errors are soon told.
 """
 
-import hashlib
-import sqlite3
-from collections.abc import Iterable, Iterator
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +20,19 @@ from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import NEVER, RESET, Step
 from pvtrace.model.stops import Stop
 from pvtrace.store import creation
-from pvtrace.store.meta import Meta, meta_rows
-from pvtrace.store.rows import Checkpoint, SourceLine, Symbol, TraceFile, Value
-from pvtrace.store.transactions import Gathered, Job, Transactions, store_blob
+from pvtrace.store.contents import Contents
+from pvtrace.store.rows import Checkpoint
+from pvtrace.store.transactions import Gathered, Job, Transactions
 
 BATCH: Final = 2048
 """Events after which rows are written even without a checkpoint, if nothing is being written at that moment."""
 
 BACKLOG: Final = 16
-"""Batches after which the guest has to wait for what is being written. What a kill can cost at most is two of these,
-and what the CPU has answered since it last stopped."""
+"""Batches after which they are handed over whatever is being written at that moment."""
+
+QUEUE: Final = 3
+"""Jobs that may wait for being written, or be written, before the guest has to. What a kill can cost at most is as many
+backlogs and one more, and what the CPU has answered since it last stopped."""
 
 INDEX_BYTES: Final = 14
 """What the indexes add for each event when the recording ends, rounded up."""
@@ -42,7 +43,7 @@ class TraceFull(PvtraceError):
 
 
 class TraceWriter:
-    """Creates the trace at once, with what the machine was given.
+    """Claims the trace's name at once, and creates the trace, with what the machine was given, in its thread.
 
     Raises InputError if it cannot be created, and PvtraceError, at any later moment, if it cannot be written (a full
     disk): what was committed until then remains a valid trace. With `max_size` (bytes of the finished file) TraceFull
@@ -54,40 +55,22 @@ class TraceWriter:
     def __init__(
         self,
         path: Path,
-        meta: Meta,
-        files: Iterable[TraceFile] = (),
-        symbols: Iterable[Symbol] = (),
-        lines: Iterable[SourceLine] = (),
+        contents: Contents,
         *,
         overwrite: bool = False,
         max_size: int | None = None,
         batch: int = BATCH,
         backlog: int = BACKLOG,
     ) -> None:
-        given = tuple(files)
+        draft = creation.claim(path, overwrite=overwrite)
 
-        def fill(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", [*meta_rows(meta), *_about(given)])
-            connection.execute(
-                "INSERT INTO progress(id, step, inputs, events, input_digest, event_digest) VALUES (1, ?, ?, ?, ?, ?)",
-                (RESET, *Mark()),
-            )
-            for file in given:
-                name, _ = store_blob(connection, file.data)
-                sha256 = hashlib.sha256(file.data).hexdigest()
-                connection.execute(
-                    "INSERT INTO file(role, name, sha256, hash) VALUES (?, ?, ?, ?)",
-                    (file.role, file.name, sha256, name),
-                )
-            connection.executemany(
-                "INSERT OR IGNORE INTO symbol(name, address, size, source) VALUES (?, ?, ?, ?)", symbols
-            )
-            _store_lines(connection, lines)
+        def created() -> Transactions:
+            return Transactions(path, creation.create(draft, path, contents.fill, overwrite=overwrite))
 
         self._path = path
-        self._file = Transactions(path, creation.create(path, fill, overwrite=overwrite))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._writing: Future[Checkpoint | None] | None = None
+        self._file = self._thread.submit(created)
+        self._writing: deque[Future[Checkpoint | None]] = deque()
         self._max_size = max_size
         self._batch, self._most = batch, batch * backlog
         self._gathered = _Gathering(0, [], 0, bytearray())
@@ -112,7 +95,7 @@ class TraceWriter:
     def mark(self) -> Mark:
         """How much is committed, with digests; after `progress`, `checkpoint` and `finish` that is everything."""
         self._wait()
-        return self._file.mark
+        return self._file.result().mark
 
     @property
     def events(self) -> int:
@@ -133,7 +116,7 @@ class TraceWriter:
     def size(self) -> int:
         """Bytes of the trace as it is committed, without the indexes that `finish` adds."""
         self._wait()
-        return self._file.size
+        return self._file.result().size
 
     def input(self, item: Input) -> None:
         """This came from outside."""
@@ -206,7 +189,7 @@ class TraceWriter:
         self._hand_over(stop.step, snapshot, stop)
         checkpoint = self._wait()
         self._gathered = _Gathering(self._gathered.first_input, [], self._gathered.first_event, bytearray())
-        self._file.finish()
+        self._file.result().finish()
         self.close()
         return checkpoint
 
@@ -218,10 +201,12 @@ class TraceWriter:
             if self.reached > self._handed_over:
                 self._hand_over(self.reached)
             self._wait()
+            self._file.result()
         finally:
             self._open = False
             self._thread.shutdown()
-            self._file.close()
+            if self._file.exception() is None:
+                self._file.result().close()
 
     def _hand_over(self, step: Step, snapshot: Snapshot | None = None, stop: Stop | None = None) -> None:
         """Have what was collected up to and with `step` written; the rest, of a step still going on, stays.
@@ -230,21 +215,28 @@ class TraceWriter:
         """
         if not self._open:
             raise PvtraceError(f"cannot write {self._path}: it is closed")
-        self._wait()
+        while self._writing and (self._writing[0].done() or len(self._writing) >= QUEUE):
+            self._writing.popleft().result()
         complete, rest = _split(self._gathered, step)
-        self._writing = self._thread.submit(self._file.commit, Job(step, complete, snapshot, stop))
+        self._writing.append(self._thread.submit(self._commit, Job(step, complete, snapshot, stop)))
         self._gathered, self._waiting = rest, 0
         self._handed_over = step
+
+    def _commit(self, job: Job) -> Checkpoint | None:
+        """In the thread, behind the trace's creation."""
+        return self._file.result().commit(job)
 
     @property
     def _idle(self) -> bool:
         """Whether nothing is being written."""
-        return self._writing is None or self._writing.done()
+        return not self._writing or self._writing[-1].done()
 
     def _wait(self) -> Checkpoint | None:
         """Until what was handed over is committed. Raises what went wrong with it, once."""
-        writing, self._writing = self._writing, None
-        return None if writing is None else writing.result()
+        last = None
+        while self._writing:
+            last = self._writing.popleft().result()
+        return last
 
     def _check_size(self) -> None:
         if self._max_size is not None and self.size + INDEX_BYTES * self._gathered.first_event >= self._max_size:
@@ -271,21 +263,3 @@ def _split(gathered: _Gathering, step: Step) -> tuple[Gathered, _Gathering]:
     complete = Gathered(gathered.first_input, inputs[:given], gathered.first_event, bytes(events[:size]), done)
     rest = _Gathering(gathered.first_input + given, inputs[given:], gathered.first_event + done, events[size:])
     return complete, rest
-
-
-def _store_lines(connection: sqlite3.Connection, lines: Iterable[SourceLine]) -> None:
-    files: dict[str, int] = {}
-    rows = [(line.address, files.setdefault(line.file, len(files)), line.line) for line in lines]
-    connection.executemany("INSERT INTO source_file(name, id) VALUES (?, ?)", files.items())
-    connection.executemany("INSERT OR IGNORE INTO source_line(address, file, line) VALUES (?, ?, ?)", rows)
-
-
-def _about(files: Iterable[TraceFile]) -> Iterator[tuple[str, Value]]:
-    """Rows of meta beside those of Meta: whether it is finished and, for people, the files by SHA-256."""
-    yield "finished", 0
-    numbers: dict[str, int] = {}
-    for file in files:
-        number = numbers[file.role] = numbers.get(file.role, 0) + 1
-        key = file.role if number == 1 else f"{file.role}.{number}"
-        yield f"{key}.name", file.name
-        yield f"{key}.sha256", hashlib.sha256(file.data).hexdigest()

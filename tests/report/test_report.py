@@ -14,6 +14,7 @@ from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.report import export, info, summary, table
 from pvtrace.report.describe import describe, quoted
+from pvtrace.store.contents import Contents
 from pvtrace.store.listing import count_calls, count_kinds, select
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.writer import TraceWriter
@@ -178,7 +179,7 @@ def test_info(path: Path) -> None:
 
 def test_info_of_a_silent_guest_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         for event in (POPF, POPF):
             writer.event(event)
     with TraceReader(path) as trace:
@@ -190,7 +191,7 @@ def test_info_of_a_silent_guest_cut_short(tmp_path: Path) -> None:
 
 def test_info_of_a_trace_that_ended_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         list(fill(writer, 60))
         writer.finish(Stop(Step(60), Why.EXIT, 3))
     with TraceReader(path) as trace:

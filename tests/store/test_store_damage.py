@@ -5,6 +5,8 @@ import random
 import re
 import shutil
 import sqlite3
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import pytest
 from pvtrace.model.errors import InputError, PvtraceError, TraceError, UsageError
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
+from pvtrace.store.contents import Contents
 from pvtrace.store.listing import query, select
 from pvtrace.store.pages import Blob, pack, unpack
 from pvtrace.store.reader import TraceReader
+from pvtrace.store.rows import Symbol
 from pvtrace.store.writer import TraceFull, TraceWriter
-from tests.store.traces import META, events_at, fill, make, snapshot
+from tests.store.traces import META, SYMBOLS, events_at, fill, make, snapshot
 
 
 def read_all(path: Path) -> None:
@@ -174,12 +178,43 @@ def test_a_size_that_is_a_lie_needs_no_memory() -> None:
 @pytest.mark.parametrize("where", ["missing/t.pvt", "."])
 def test_a_place_that_cannot_be_written(tmp_path: Path, where: str) -> None:
     with pytest.raises(InputError, match=r"^cannot write|exists already$"):
-        TraceWriter(tmp_path / where, META)
+        TraceWriter(tmp_path / where, Contents(META))
+
+
+def test_a_name_that_is_taken_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "t.pvt"
+
+    def taken() -> Iterator[Symbol]:
+        path.write_text("precious")
+        yield from SYMBOLS
+
+    with pytest.raises(InputError, match="exists already"), TraceWriter(path, Contents(META, (), taken())):
+        pass
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("t.pvt", "precious")]
+
+
+def test_what_happens_while_it_is_created_is_kept(tmp_path: Path) -> None:
+    path, go = tmp_path / "t.pvt", threading.Event()
+
+    def late() -> Iterator[Symbol]:
+        go.wait(10)
+        yield from SYMBOLS
+
+    with TraceWriter(path, Contents(META, (), late())) as writer:
+        writer.checkpoint_soon(snapshot(0))
+        list(fill(writer, 30))
+        assert not path.exists()
+        go.set()
+        writer.finish(Stop(Step(30), Why.IDLE))
+    with TraceReader(path) as trace:
+        assert trace.symbols == SYMBOLS
+        assert list(trace.events()) == [event for step in range(1, 31) for event in events_at(step)]
+        trace.verify()
 
 
 def test_a_largest_size(tmp_path: Path) -> None:
     path, largest = tmp_path / "t.pvt", 600_000
-    with TraceWriter(path, META, max_size=largest, batch=100) as writer:
+    with TraceWriter(path, Contents(META), max_size=largest, batch=100) as writer:
         with pytest.raises(TraceFull, match="largest size of 600,000 bytes"):
             list(fill(writer, 1_000_000))
         last = writer.finish(Stop(writer.reached, Why.ARRIVED, detail="--max-size"))
@@ -192,12 +227,12 @@ def test_a_largest_size(tmp_path: Path) -> None:
 
 def limit_pages(writer: TraceWriter, pages: int) -> None:
     """SQLite then answers as it does on a full disk."""
-    writer._file._connection.execute(f"PRAGMA max_page_count = {pages}")
+    writer._file.result()._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META, batch=50) as writer:
+    with TraceWriter(path, Contents(META), batch=50) as writer:
         limit_pages(writer, 150)
         with pytest.raises(PvtraceError, match=r"^cannot write .*t\.pvt: the disk is full$"):
             list(fill(writer, 1_000_000))
@@ -211,7 +246,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_a_full_disk_at_the_end(tmp_path: Path) -> None:
     """The events are in, the indexes do not fit any more."""
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         list(fill(writer, 5000, checkpoint_every=10_000))
         writer.progress(Step(5000))
         limit_pages(writer, writer.size // 4096 + 2)
@@ -226,7 +261,7 @@ def test_a_full_disk_at_the_end(tmp_path: Path) -> None:
 
 
 def test_a_closed_writer(tmp_path: Path) -> None:
-    writer = TraceWriter(tmp_path / "t.pvt", META)
+    writer = TraceWriter(tmp_path / "t.pvt", Contents(META))
     writer.close()
     writer.close()
     writer.event(events_at(1)[0])
@@ -244,7 +279,7 @@ def test_sql_that_cannot_be_run(trace: Path) -> None:
 def test_an_interrupt_at_any_moment_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C may come when rows are handed over but the writer has not noted it yet; it then hands them over again."""
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         list(fill(writer, 20, checkpoint_every=100))
         submit = writer._thread.submit
 

@@ -7,6 +7,7 @@ import time
 from itertools import count
 from pathlib import Path
 
+from pvtrace.store.contents import Contents
 from pvtrace.store.listing import select
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.writer import TraceWriter
@@ -20,7 +21,7 @@ def record_until_killed(path: Path) -> int:
     child = os.fork()
     if child == 0:
         try:
-            with TraceWriter(path, META, [GUEST], SYMBOLS, batch=20) as writer:
+            with TraceWriter(path, Contents(META, [GUEST], SYMBOLS), batch=20) as writer:
                 writer.checkpoint(snapshot(0))
                 for _ in fill(writer, 10**9, checkpoint_every=30):
                     pass

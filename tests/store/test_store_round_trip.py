@@ -12,6 +12,7 @@ from pvtrace.model.events import Event, Kind, without_trailing_none
 from pvtrace.model.inputs import Input, InputKind
 from pvtrace.model.step import RESET, Step
 from pvtrace.model.stops import Stop, Why
+from pvtrace.store.contents import Contents
 from pvtrace.store.listing import Selection, count_calls, count_kinds, input_bytes, query, select
 from pvtrace.store.reader import TraceReader
 from pvtrace.store.writer import TraceWriter
@@ -26,6 +27,7 @@ from tests.store.traces import (
     input_at,
     make,
     page,
+    read_beside,
     snapshot,
 )
 
@@ -48,7 +50,7 @@ def test_any_event_and_input(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event], inputs: list[Input]
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         for item in inputs:
             writer.input(item)
         for event in events:
@@ -83,7 +85,7 @@ def test_one_file_remains(tmp_path: Path) -> None:
 
 def test_pages_as_of_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         writer.checkpoint(snapshot(0, pages=5))
         writer.checkpoint(snapshot(10, pages=2))
         writer.checkpoint(snapshot(20, pages=1))
@@ -101,7 +103,8 @@ def test_pages_as_of_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_no_checkpoint_yet(tmp_path: Path) -> None:
-    with TraceWriter(tmp_path / "t.pvt", META), TraceReader(tmp_path / "t.pvt") as trace:
+    path = tmp_path / "t.pvt"
+    with TraceWriter(path, Contents(META)) as writer, read_beside(writer) as trace:
         assert trace.checkpoint_before(Step(5)) is None
         assert trace.last() == RESET
         assert trace.ending() is None
@@ -118,7 +121,7 @@ def test_iterating_from_the_middle(tmp_path: Path) -> None:
 
 def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META, batch=10, backlog=1) as writer, TraceReader(path) as trace:
+    with TraceWriter(path, Contents(META), batch=10, backlog=1) as writer, read_beside(writer) as trace:
         seen = []
         for step in fill(writer, 300, checkpoint_every=40):
             if step % 100 == 0:
@@ -143,7 +146,7 @@ def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
 def test_digests_do_not_depend_on_checkpoints_or_batches(tmp_path: Path) -> None:
     marks = []
     for number, (batch, every) in enumerate(itertools.product((1, 7, 4096), (10, 200))):
-        with TraceWriter(tmp_path / f"{number}.pvt", META, batch=batch) as writer:
+        with TraceWriter(tmp_path / f"{number}.pvt", Contents(META), batch=batch) as writer:
             for _ in fill(writer, 200, every):
                 pass
             writer.finish(Stop(Step(200), Why.IDLE), snapshot(200))
@@ -153,7 +156,7 @@ def test_digests_do_not_depend_on_checkpoints_or_batches(tmp_path: Path) -> None
 
 def test_closing_without_an_end_keeps_complete_steps_alone(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         for event in (*events_at(4), *events_at(8)[:1]):
             writer.event(event)
         assert writer.reached == 7
@@ -164,7 +167,7 @@ def test_closing_without_an_end_keeps_complete_steps_alone(tmp_path: Path) -> No
 
 def test_finish_drops_the_step_that_did_not_complete(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
-    with TraceWriter(path, META) as writer:
+    with TraceWriter(path, Contents(META)) as writer:
         writer.event(events_at(5)[0])
         writer.event(events_at(6)[0])
         writer.finish(Stop(writer.reached, Why.ARRIVED, detail="interrupted"))
@@ -175,7 +178,7 @@ def test_finish_drops_the_step_that_did_not_complete(tmp_path: Path) -> None:
 
 
 def test_steps_never_go_back(tmp_path: Path) -> None:
-    with TraceWriter(tmp_path / "t.pvt", META) as writer:
+    with TraceWriter(tmp_path / "t.pvt", Contents(META)) as writer:
         writer.event(events_at(5)[0])
         with pytest.raises(ValueError, match="step 4 after step 5"):
             writer.event(events_at(4)[0])
@@ -185,9 +188,9 @@ def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
     path.write_text("precious")
     with pytest.raises(InputError, match="exists already"):
-        TraceWriter(path, META)
+        TraceWriter(path, Contents(META))
     assert path.read_text() == "precious"
-    with TraceWriter(path, META, overwrite=True):
+    with TraceWriter(path, Contents(META), overwrite=True):
         pass
     with TraceReader(path) as trace:
         assert trace.meta == META
@@ -195,7 +198,7 @@ def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
 
 def test_files_of_an_older_trace_beside_it_are_not_taken_for_its_own(tmp_path: Path) -> None:
     old = tmp_path / "t.pvt"
-    writer = TraceWriter(old, META)
+    writer = TraceWriter(old, Contents(META))
     list(fill(writer, 100))
     leftovers = {name: (tmp_path / name).read_bytes() for name in ("t.pvt-wal", "t.pvt-shm")}
     writer.close()
@@ -231,8 +234,8 @@ def test_selections(tmp_path: Path) -> None:
 
 def test_bytes_for_each_event(tmp_path: Path) -> None:
     path, count = tmp_path / "t.pvt", 50_000
-    with TraceWriter(path, META) as writer:
-        empty = path.stat().st_size
+    with TraceWriter(path, Contents(META)) as writer:
+        empty = writer.size
         for step in range(2_000_000_000, 2_000_000_000 + count):
             args = (0xD26, 0x200, 0xC0100000, 0xFFFFFFFF, 0xC0101234_00000001, None)
             writer.event(Event(Step(step), Kind.HYPERCALL, 0xC0100000 + step % 5000, KERNEL, args))

@@ -14,6 +14,7 @@ from pvtrace.model.events import KINDS, Attempt, Event, How, Kind, Outcome
 from pvtrace.model.inputs import InputKind
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
+from pvtrace.store.contents import Contents
 from pvtrace.store.database import script
 from pvtrace.store.writer import TraceWriter
 from rom.abi import CALLS
@@ -50,7 +51,7 @@ EXAMPLES = (
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("views") / "t.pvt"
-    with TraceWriter(path, META, (), SYMBOLS) as writer:
+    with TraceWriter(path, Contents(META, (), SYMBOLS)) as writer:
         for step, (kind, pc, args) in enumerate(EXAMPLES, 1):
             if item := input_at(step):
                 writer.input(item)

@@ -4,12 +4,15 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from pvtrace.model.digest import Mark
 from pvtrace.model.events import Attempt, Event, Kind, Outcome, pack_flags
 from pvtrace.model.inputs import Input, InputKind
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
+from pvtrace.store.contents import Contents
 from pvtrace.store.meta import Meta
+from pvtrace.store.reader import TraceReader
 from pvtrace.store.rows import Symbol, TraceFile
 from pvtrace.store.writer import TraceWriter
 
@@ -83,9 +86,15 @@ def fill(writer: TraceWriter, steps: int, checkpoint_every: int = 50) -> Iterato
         yield step
 
 
+def read_beside(writer: TraceWriter) -> TraceReader:
+    """While it is written: as soon as there is something to read."""
+    assert writer.mark == Mark()
+    return TraceReader(writer.path)
+
+
 def make(path: Path, steps: int = 200, why: Why = Why.SHUTDOWN) -> Path:
     """A finished trace."""
-    with TraceWriter(path, META, (GUEST, ROM), SYMBOLS) as writer:
+    with TraceWriter(path, Contents(META, (GUEST, ROM), SYMBOLS)) as writer:
         writer.checkpoint(snapshot(0))
         for _ in fill(writer, steps):
             pass
