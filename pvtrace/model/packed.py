@@ -23,3 +23,13 @@ class Packed(NamedTuple):
     total: int
     first: Step
     last: Step
+
+
+def parted(events: Packed, step: Step) -> tuple[Packed, Packed]:
+    """Those up to and with a step, and those behind it; neither is empty if they begin no later, and end later."""
+    count, size = until(events.data, step)
+    before, after = events.data[:size], events.data[size:]
+    return (
+        Packed(before, count, events.first, unpack(before)[-1].step),
+        Packed(after, events.total - count, unpack(after)[0].step, events.last),
+    )

@@ -15,6 +15,7 @@ from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop
 from pvtrace.store import database
 from pvtrace.store.direct import insert, is_direct
+from pvtrace.store.gathering import Gathered
 from pvtrace.store.pages import pack
 from pvtrace.store.rows import (
     INSERT_CHECKPOINT,
@@ -23,17 +24,6 @@ from pvtrace.store.rows import (
     checkpoint_row,
     input_row,
 )
-
-
-class Gathered(NamedTuple):
-    """Inputs and events (model.packed) that follow each other, and the numbers of the first of them. `total`: of the
-    events."""
-
-    first_input: int
-    inputs: list[Input]
-    first_event: int
-    events: bytes
-    total: int
 
 
 class Job(NamedTuple):
@@ -47,7 +37,10 @@ class Job(NamedTuple):
 
 
 class Transactions:
-    """`mark`: what is committed. After an error of SQLite it is `broken` and commits nothing more."""
+    """`mark`: what is committed; `size`: bytes of the trace then, without the indexes that `finish` adds.
+
+    After an error of SQLite it is `broken` and commits nothing more.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
@@ -55,14 +48,8 @@ class Transactions:
         self._direct = is_direct(connection)
         self._inputs, self._events = Running(), Running()
         self.mark = Mark()
+        self.size = self._measured()
         self.broken = False
-
-    @property
-    def size(self) -> int:
-        """Bytes of the trace as it is committed, without the indexes that `finish` adds."""
-        with database.writing(self._path):
-            pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
-            return int(pages * self._connection.execute("PRAGMA page_size").fetchone()[0])
 
     def commit(self, job: Job) -> Checkpoint | None:
         """What of a job is committed already is passed over. Returns the checkpoint, if it was to make one."""
@@ -70,8 +57,8 @@ class Transactions:
             return None
         gathered = job.gathered
         given = gathered.inputs[self.mark.inputs - gathered.first_input :]
-        known = self.mark.events - gathered.first_event
-        done = gathered.events[skip(gathered.events, 0, known) :]
+        packed = b"".join(run.data for run in gathered.events)
+        done = packed[skip(packed, 0, self.mark.events - gathered.first_event) :]
         inputs = self._inputs.copy().add(map(input_bytes, given))
         events = self._events.copy().add((done,))
         mark = Mark(self.mark.inputs + len(given), gathered.first_event + gathered.total, inputs.value, events.value)
@@ -87,6 +74,7 @@ class Transactions:
             if job.stop is not None:
                 self._insert_ending(job.stop, checkpoint)
         self.mark, self._inputs, self._events = mark, inputs, events
+        self.size = self._measured()
         return checkpoint
 
     def finish(self) -> None:
@@ -99,6 +87,11 @@ class Transactions:
     def close(self) -> None:
         """One file remains."""
         database.close_as_one_file(self._connection)
+
+    def _measured(self) -> int:
+        with database.writing(self._path):
+            pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+            return int(pages * self._connection.execute("PRAGMA page_size").fetchone()[0])
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -6,7 +6,6 @@ while the guest runs on; few at a time, so that memory is bounded and errors are
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,14 +14,15 @@ from pvtrace.model.digest import Mark
 from pvtrace.model.errors import PvtraceError
 from pvtrace.model.events import Event
 from pvtrace.model.inputs import Input
-from pvtrace.model.packed import Packed, pack, until
+from pvtrace.model.packed import Packed, pack
 from pvtrace.model.snapshot import Snapshot
 from pvtrace.model.step import NEVER, RESET, Step
 from pvtrace.model.stops import Stop
 from pvtrace.store import creation
 from pvtrace.store.contents import Contents
+from pvtrace.store.gathering import Gathering
 from pvtrace.store.rows import Checkpoint
-from pvtrace.store.transactions import Gathered, Job, Transactions
+from pvtrace.store.transactions import Job, Transactions
 
 BATCH: Final = 2048
 """Events after which rows are written even without a checkpoint, if nothing is being written at that moment."""
@@ -73,7 +73,7 @@ class TraceWriter:
         self._writing: deque[Future[Checkpoint | None]] = deque()
         self._max_size = max_size
         self._batch, self._most = batch, batch * backlog
-        self._gathered = _Gathering(0, [], 0, bytearray())
+        self._gathered = Gathering()
         self._waiting = 0  # events in it, but for one that Ctrl-C came upon
         self._handed_over = RESET
         self._newest = RESET
@@ -100,7 +100,7 @@ class TraceWriter:
     @property
     def events(self) -> int:
         """Events seen so far."""
-        return self._gathered.first_event + until(self._gathered.events, NEVER)[0]
+        return self._gathered.first_event + self._gathered.until(NEVER).total
 
     @property
     def inputs(self) -> int:
@@ -114,9 +114,8 @@ class TraceWriter:
 
     @property
     def size(self) -> int:
-        """Bytes of the trace as it is committed, without the indexes that `finish` adds."""
-        self._wait()
-        return self._file.result().size
+        """Bytes of the trace as far as it is committed by now, without the indexes that `finish` adds."""
+        return self._file.result().size if self._file.done() else 0
 
     def input(self, item: Input) -> None:
         """This came from outside."""
@@ -127,13 +126,13 @@ class TraceWriter:
         """The machine did this."""
         if event.step != self._newest:
             self._advance(event.step)
-        self._gathered.events += pack(event)
+        self._gathered.events.append(Packed(pack(event), 1, event.step, event.step))
         self._waiting += 1
 
     def many(self, events: Packed) -> None:
         """It did these."""
         self._advance(events.first)
-        self._gathered.events += events.data
+        self._gathered.events.append(events)
         self._waiting += events.total
         self._newest = events.last
 
@@ -144,8 +143,7 @@ class TraceWriter:
             raise ValueError(f"step {step} after step {self._newest}")
         if self._waiting >= self._batch and (self._idle or self._waiting >= self._most):
             self._hand_over(Step(step - 1))
-            if self._max_size is not None:
-                self._check_size()
+            self._check_size()
         self._newest = step
 
     def take_back(self, step: Step) -> None:
@@ -153,8 +151,7 @@ class TraceWriter:
         is committed already."""
         if step < self._handed_over:
             raise ValueError(f"step {self._handed_over} is committed already")
-        kept, _ = _split(self._gathered, step)
-        self._gathered = _Gathering(kept.first_input, kept.inputs, kept.first_event, bytearray(kept.events))
+        self._gathered = Gathering.of(self._gathered.until(step))
         self._newest = step
 
     def progress(self, step: Step) -> None:
@@ -176,8 +173,7 @@ class TraceWriter:
         """The same, but it need not be committed when this returns; an error is raised by what is called next."""
         self._newest = max(self._newest, snapshot.step)
         self._hand_over(snapshot.step, snapshot)
-        if self._max_size is not None:
-            self._check_size()
+        self._check_size()
 
     def finish(self, stop: Stop, snapshot: Snapshot | None = None) -> Checkpoint | None:
         """The end: one file with its indexes remains. `snapshot`: the state at stop.step, from which its digest comes.
@@ -188,7 +184,7 @@ class TraceWriter:
             raise ValueError(f"the recording cannot end at step {stop.step}")
         self._hand_over(stop.step, snapshot, stop)
         checkpoint = self._wait()
-        self._gathered = _Gathering(self._gathered.first_input, [], self._gathered.first_event, bytearray())
+        self._gathered = Gathering(self._gathered.first_input, self._gathered.first_event)
         self._file.result().finish()
         self.close()
         return checkpoint
@@ -217,9 +213,9 @@ class TraceWriter:
             raise PvtraceError(f"cannot write {self._path}: it is closed")
         while self._writing and (self._writing[0].done() or len(self._writing) >= QUEUE):
             self._writing.popleft().result()
-        complete, rest = _split(self._gathered, step)
+        complete = self._gathered.until(step)
         self._writing.append(self._thread.submit(self._commit, Job(step, complete, snapshot, stop)))
-        self._gathered, self._waiting = rest, 0
+        self._gathered, self._waiting = self._gathered.behind(complete), 0
         self._handed_over = step
 
     def _commit(self, job: Job) -> Checkpoint | None:
@@ -239,27 +235,9 @@ class TraceWriter:
         return last
 
     def _check_size(self) -> None:
-        if self._max_size is not None and self.size + INDEX_BYTES * self._gathered.first_event >= self._max_size:
+        """Of everything that was handed over."""
+        if self._max_size is None:
+            return
+        self._wait()
+        if self.size + INDEX_BYTES * self._gathered.first_event >= self._max_size:
             raise TraceFull(f"{self._path} has reached its largest size of {self._max_size:,} bytes")
-
-
-@dataclass(slots=True)
-class _Gathering:
-    """What grows into a Gathered."""
-
-    first_input: int
-    inputs: list[Input]
-    first_event: int
-    events: bytearray
-
-
-def _split(gathered: _Gathering, step: Step) -> tuple[Gathered, _Gathering]:
-    """What belongs to steps up to and with `step`, and what is behind it; it all comes in order."""
-    inputs, events = gathered.inputs, gathered.events
-    given = len(inputs)
-    while given and inputs[given - 1].step > step:
-        given -= 1
-    done, size = until(events, step)
-    complete = Gathered(gathered.first_input, inputs[:given], gathered.first_event, bytes(events[:size]), done)
-    rest = _Gathering(gathered.first_input + given, inputs[given:], gathered.first_event + done, events[size:])
-    return complete, rest

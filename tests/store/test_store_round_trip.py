@@ -235,6 +235,7 @@ def test_selections(tmp_path: Path) -> None:
 def test_bytes_for_each_event(tmp_path: Path) -> None:
     path, count = tmp_path / "t.pvt", 50_000
     with TraceWriter(path, Contents(META)) as writer:
+        writer.progress(RESET)
         empty = writer.size
         for step in range(2_000_000_000, 2_000_000_000 + count):
             args = (0xD26, 0x200, 0xC0100000, 0xFFFFFFFF, 0xC0101234_00000001, None)
