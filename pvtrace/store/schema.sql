@@ -27,7 +27,7 @@ CREATE TABLE file (                      -- what was given to the machine; a rec
 CREATE TABLE symbol (                    -- names in the guest and in the ROM
     address INTEGER NOT NULL,            -- linear
     name    TEXT NOT NULL,
-    size    INTEGER NOT NULL,            -- 0: not known
+    size    INTEGER NOT NULL,            -- 0: a label, which has no inside
     source  TEXT NOT NULL,               -- the file it is from
     PRIMARY KEY (address, name, source)
 ) STRICT, WITHOUT ROWID;

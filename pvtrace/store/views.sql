@@ -5,8 +5,9 @@ CREATE VIEW moment AS                    -- the columns that all views of events
 SELECT e.*,
        printf('%08x', e.pc) AS address,
        coalesce((SELECT CASE WHEN e.pc = s.address THEN s.name
-                             WHEN s.size = 0 OR e.pc - s.address < s.size THEN printf('%s+0x%x', s.name, e.pc - s.address)
-                        END FROM symbol s WHERE s.address <= e.pc ORDER BY s.address DESC LIMIT 1), '') AS place,
+                             WHEN e.pc - s.address < s.size THEN printf('%s+0x%x', s.name, e.pc - s.address)
+                        END FROM symbol s WHERE s.address <= e.pc AND (s.size > 0 OR s.address = e.pc)
+                        ORDER BY s.address DESC LIMIT 1), '') AS place,
        e.flags >> 35 & 3                     AS cpl,
        e.flags >> 32 & 1                     AS "if",
        e.flags >> 33 & 3                     AS iopl,

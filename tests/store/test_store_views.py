@@ -16,9 +16,15 @@ from pvtrace.model.step import Step
 from pvtrace.model.stops import Stop, Why
 from pvtrace.store.contents import Contents
 from pvtrace.store.database import script
+from pvtrace.store.rows import Symbol
 from pvtrace.store.writer import TraceWriter
 from rom.abi import CALLS
 from tests.store.traces import KERNEL, META, SYMBOLS, USER, input_at
+
+LABELS = tuple(Symbol(name, address, 0, "guest.elf") for name, address in (("inside", 0x100008), ("far", 0x3FFFF0)))
+"""They name their own address and nothing behind it."""
+BEHIND = 0x400040
+"""The first address behind user_main."""
 
 EXAMPLES = (
     (Kind.HYPERCALL, 0x100010, (3 << 8 | 30, 1, 2, 3, 0x5_00000004, 2**64 - 1)),
@@ -44,6 +50,8 @@ EXAMPLES = (
     (Kind.ALARM, 0x100020, (1, 1000, 1234)),
     (Kind.STOLEN, 0x100020, (1234, 34)),
     (Kind.NOTE, 0x100020, ("a note",)),
+    (Kind.NOTE, 0x100008, ("at a label",)),
+    (Kind.NOTE, BEHIND, ("nowhere",)),
     (Kind.STOP, 0x100020, ("shutdown", 0, "")),
 )
 
@@ -51,7 +59,7 @@ EXAMPLES = (
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("views") / "t.pvt"
-    with TraceWriter(path, Contents(META, (), SYMBOLS)) as writer:
+    with TraceWriter(path, Contents(META, (), (*SYMBOLS, *LABELS))) as writer:
         for step, (kind, pc, args) in enumerate(EXAMPLES, 1):
             if item := input_at(step):
                 writer.input(item)
@@ -95,6 +103,14 @@ def test_timeline(path: Path) -> None:
     arguments = {row["name"]: row["args"] for row in timeline}
     assert arguments["halt"] == "ticks=0xffffffffffffffff"
     assert arguments["console_out"] == "data=X'68656C6C6F0A'"
+
+
+def test_a_place_is_inside_of_what_it_names(path: Path) -> None:
+    places = {row["pc"]: row["place"] for row in rows(path, "SELECT pc, place FROM timeline")}
+    assert places["00100008"] == "inside"
+    assert places["00100010"] == "kernel_main+0x10"
+    assert places["0040001f"] == "user_main+0x1f"
+    assert places[f"{BEHIND:08x}"] == ""
 
 
 def test_hypercall(path: Path) -> None:
