@@ -69,7 +69,14 @@ class Core:
     def answer_calls(self, calls: Sequence[Answerable], /) -> None: ...
     def answer_leaves(self, leaves: Sequence[tuple[int, int, int, int, int]], /) -> None: ...
     def answer_ports(
-        self, steady: Sequence[tuple[int, int]], settled: Sequence[tuple[int, int]], posting: int, room: int, /
+        self,
+        steady: Sequence[tuple[int, int]],
+        settled: Sequence[tuple[int, int]],
+        posting: int,
+        room: int,
+        held: Sequence[tuple[int, int, int]],
+        quiet: Sequence[tuple[int, int, int, int]],
+        /,
     ) -> None: ...
     def answer_pages(self, announced: tuple[tuple[int, int], ...], told: tuple[int, ...], /) -> None: ...
     def answer_entries(self, entries: tuple[int, ...], /) -> None: ...
@@ -100,7 +107,20 @@ class Core:
     def answered(self) -> bool: ...
     def take_answers(
         self,
-    ) -> tuple[bytes, int, int, int, bool, int, int, int, tuple[int, int] | None, tuple[int, ...] | None, bytes]: ...
+    ) -> tuple[
+        bytes,
+        int,
+        int,
+        int,
+        bool,
+        int,
+        int,
+        int,
+        tuple[int, int] | None,
+        tuple[int, ...] | None,
+        bytes,
+        tuple[tuple[int, int, int], ...],
+    ]: ...
     def scratch(self) -> memoryview: ...
     def save_core(self) -> bytes: ...
     def load_core(self, state: bytes, /) -> None: ...

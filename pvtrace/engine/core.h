@@ -108,6 +108,9 @@ enum {
     LEAVES = 16,     /* of CPUID, at most */
     STEADY = 16,     /* ports, at most */
     POSTED = 256,    /* bytes, at most */
+    HELD = 4,        /* ports, at most */
+    QUIET = 8,       /* rules, at most */
+    WRITTEN = 64,    /* at most */
 };
 
 enum answer_how { /* model.answers.Answer */
@@ -157,6 +160,22 @@ struct answering {
         uint8_t value;
     } steady[STEADY], settled[STEADY]; /* what reading a port gives, and what writing to it changes nothing */
     uint32_t nsteady, nsettled;
+    struct held { /* reads what was written last; a byte with all bits of `keeps` can be written */
+        uint16_t port;
+        uint8_t value, keeps;
+    } held[HELD];
+    struct quiet { /* what can be written, so many bytes at once: all of which `mask` leaves `match` */
+        uint16_t port;
+        uint8_t width;
+        uint32_t mask, match;
+    } quiet[QUIET];
+    uint32_t nheld, nquiet;
+    struct written { /* to those; their devices hear of it when Python takes over */
+        uint16_t port;
+        uint8_t width;
+        uint32_t value;
+    } written[WRITTEN];
+    uint32_t nwritten;
     uint8_t *announced; /* by frame: types of a page table, and TOLD; see page_calls.c */
     uint32_t *announced_frames, nannounced;
 

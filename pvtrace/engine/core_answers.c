@@ -73,18 +73,32 @@ static bool parse_settled(struct answering *a, PyObject *item, Py_ssize_t number
     return PyArg_ParseTuple(item, "HB", &a->settled[number].port, &a->settled[number].value);
 }
 
+static bool parse_held(struct answering *a, PyObject *item, Py_ssize_t number)
+{
+    struct held *h = &a->held[number];
+    return PyArg_ParseTuple(item, "HBB", &h->port, &h->value, &h->keeps);
+}
+
+static bool parse_quiet(struct answering *a, PyObject *item, Py_ssize_t number)
+{
+    struct quiet *q = &a->quiet[number];
+    return PyArg_ParseTuple(item, "HBII", &q->port, &q->width, &q->mask, &q->match);
+}
+
 PyObject *core_answer_ports(PyObject *self, PyObject *args)
 {
     struct answering *a = &CORE(self)->answering;
-    PyObject *steady, *settled;
+    PyObject *steady, *settled, *held, *quiet;
     int port;
     unsigned room;
-    if (!PyArg_ParseTuple(args, "OOiI", &steady, &settled, &port, &room))
+    if (!PyArg_ParseTuple(args, "OOiIOO", &steady, &settled, &port, &room, &held, &quiet))
         return NULL;
     a->post_port = port;
     a->post_room = room < POSTED ? room : POSTED;
     if (!count_into(&a->nsteady, each(self, steady, STEADY, parse_steady)) ||
-        !count_into(&a->nsettled, each(self, settled, STEADY, parse_settled)))
+        !count_into(&a->nsettled, each(self, settled, STEADY, parse_settled)) ||
+        !count_into(&a->nheld, each(self, held, HELD, parse_held)) ||
+        !count_into(&a->nquiet, each(self, quiet, QUIET, parse_quiet)))
         return NULL;
     Py_RETURN_NONE;
 }
@@ -194,6 +208,21 @@ static PyObject *open_entries(const struct events *e)
     return entries;
 }
 
+/* What was written to ports held or quiet, as (port, width, value). */
+static PyObject *writes(const struct answering *a)
+{
+    PyObject *all = PyTuple_New(a->nwritten);
+    for (uint32_t i = 0; all && i < a->nwritten; i++) {
+        const struct written *w = &a->written[i];
+        PyObject *one = Py_BuildValue("(HBI)", w->port, w->width, w->value);
+        if (one)
+            PyTuple_SET_ITEM(all, i, one);
+        else
+            Py_CLEAR(all);
+    }
+    return all;
+}
+
 PyObject *get_answered(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyBool_FromLong(CORE(self)->events.count);
@@ -220,17 +249,19 @@ PyObject *core_take_answers(PyObject *self, PyObject *Py_UNUSED(none))
     struct events *e = &CORE(self)->events;
     PyObject *entries = open_entries(e);
     PyObject *stack = a->has_kernel_stack ? Py_BuildValue("(HI)", a->kernel_ss, a->kernel_esp) : Py_NewRef(Py_None);
-    if (!entries || !stack) {
+    PyObject *written = writes(a);
+    if (!entries || !stack || !written) {
         Py_XDECREF(entries);
         Py_XDECREF(stack);
+        Py_XDECREF(written);
         return NULL;
     }
-    PyObject *taken = Py_BuildValue("(y#IKKNIIKNNy#)", e->bytes, (Py_ssize_t)e->size, e->count,
+    PyObject *taken = Py_BuildValue("(y#IKKNIIKNNy#N)", e->bytes, (Py_ssize_t)e->size, e->count,
                                     (unsigned long long)e->first, (unsigned long long)e->last, PyBool_FromLong(a->vif),
                                     a->viopl, a->lazy, (unsigned long long)a->shadow, stack, entries, a->posted,
-                                    (Py_ssize_t)a->nposted);
+                                    (Py_ssize_t)a->nposted, written);
     if (taken) {
-        e->size = e->count = a->nposted = 0;
+        e->size = e->count = a->nposted = a->nwritten = 0;
         e->opened = false;
     }
     return taken;

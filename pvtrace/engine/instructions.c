@@ -2,7 +2,7 @@
  * (machine.pc.Platform). x86.machine_specific, x86.ports and machine.instructions are the specification. */
 #include "core.h"
 
-enum { WIDTH = 1 };
+enum { BYTE = 1, DOUBLEWORD = 4 };
 
 static void next(struct core *c, uint32_t length)
 {
@@ -63,16 +63,59 @@ static const struct port_byte *find(const struct port_byte *at, uint32_t count, 
     return count ? at : NULL;
 }
 
+static struct held *find_held(struct answering *a, uint16_t port)
+{
+    for (uint32_t i = 0; i < a->nheld; i++)
+        if (a->held[i].port == port)
+            return &a->held[i];
+    return NULL;
+}
+
+static bool is_quiet(const struct answering *a, uint16_t port, uint8_t width, uint32_t value)
+{
+    for (uint32_t i = 0; i < a->nquiet; i++) {
+        const struct quiet *q = &a->quiet[i];
+        if (q->port == port && q->width == width && (value & q->mask) == q->match)
+            return true;
+    }
+    return false;
+}
+
 static bool in(struct core *c, uint16_t port, uint32_t length)
 {
-    const struct port_byte *steady = find(c->answering.steady, c->answering.nsteady, port);
-    if (!steady)
+    struct answering *a = &c->answering;
+    const struct port_byte *steady = find(a->steady, a->nsteady, port);
+    const struct held *held = find_held(a, port);
+    if (!steady && !held)
         return false;
+    uint8_t value = held ? held->value : steady->value;
     c->steps++;
     events_put(c, &(struct event){.kind = KIND_PORT_READ, .pc = (uint32_t)c->env->eip, .arguments = 3,
-                                  .argument = {port, WIDTH, steady->value}});
-    c->env->regs[EAX] = (uint32_t)(c->env->regs[EAX] & ~0xffull) | steady->value;
+                                  .argument = {port, BYTE, value}});
+    c->env->regs[EAX] = (uint32_t)(c->env->regs[EAX] & ~0xffull) | value;
     next(c, length);
+    return true;
+}
+
+static void wrote(struct core *c, uint16_t port, uint8_t width, uint32_t value, uint32_t length)
+{
+    c->steps++;
+    events_put(c, &(struct event){.kind = KIND_PORT_WRITE, .pc = (uint32_t)c->env->eip, .arguments = 3,
+                                  .argument = {port, width, value}});
+    next(c, length);
+}
+
+/* To a port whose device hears of it later; whether it may. */
+static bool out_later(struct core *c, uint16_t port, uint8_t width, uint32_t value, uint32_t length)
+{
+    struct answering *a = &c->answering;
+    struct held *held = width == BYTE ? find_held(a, port) : NULL;
+    if (a->nwritten == WRITTEN || !(held ? (value & held->keeps) == held->keeps : is_quiet(a, port, width, value)))
+        return false;
+    if (held)
+        held->value = (uint8_t)value;
+    a->written[a->nwritten++] = (struct written){port, width, value};
+    wrote(c, port, width, value, length);
     return true;
 }
 
@@ -83,13 +126,10 @@ static bool out(struct core *c, uint16_t port, uint32_t length)
     const struct port_byte *settled = find(a->settled, a->nsettled, port);
     bool posted = port == a->post_port && value != '\n' && a->nposted < a->post_room;
     if (!posted && !(settled && settled->value == value))
-        return false;
-    c->steps++;
-    events_put(c, &(struct event){.kind = KIND_PORT_WRITE, .pc = (uint32_t)c->env->eip, .arguments = 3,
-                                  .argument = {port, WIDTH, value}});
+        return out_later(c, port, BYTE, value, length);
     if (posted)
         a->posted[a->nposted++] = value;
-    next(c, length);
+    wrote(c, port, BYTE, value, length);
     return true;
 }
 
@@ -97,7 +137,7 @@ static bool out(struct core *c, uint16_t port, uint32_t length)
  * timers may be due, which devices have to hear of first. */
 bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until)
 {
-    enum { IN_IMMEDIATE = 0xe4, OUT_IMMEDIATE = 0xe6, IN_DX = 0xec, OUT_DX = 0xee };
+    enum { IN_IMMEDIATE = 0xe4, OUT_IMMEDIATE = 0xe6, IN_DX = 0xec, OUT_DX = 0xee, OUT_DX_EAX = 0xef };
     uint16_t dx = (uint16_t)c->env->regs[EDX];
     if (c->env->eflags & TF || !(c->env->segs[SEGMENT_CS].flags & DESCRIPTOR_BIG))
         return false;
@@ -112,6 +152,7 @@ bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until)
     case IN_DX: return in(c, dx, 1);
     case OUT_IMMEDIATE: return out(c, code[1], 2);
     case OUT_DX: return out(c, dx, 1);
+    case OUT_DX_EAX: return out_later(c, dx, DOUBLEWORD, (uint32_t)c->env->regs[EAX], 1);
     default: return false;
     }
 }

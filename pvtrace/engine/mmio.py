@@ -3,8 +3,7 @@
 Pure. The access is then performed by the CPU itself on a scratch page (unicorn_cpu.py).
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.x86.disasm import memory_access
 
@@ -12,8 +11,7 @@ WIDEST: Final = 8
 """Wider accesses (FXSAVE and its like) are not what devices are made for: this much of them reaches one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """`address` is physical; `width` in bytes."""
 
     address: int

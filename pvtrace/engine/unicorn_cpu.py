@@ -11,7 +11,7 @@ from typing import Final
 from pvtrace.engine import _core, library, mmio
 from pvtrace.engine.intercepts import ONE_BYTE, SEEN_ONE_BYTE, SEEN_TWO_BYTE, TWO_BYTE, is_shown_only
 from pvtrace.engine.recognise import code_at, code_bits, recognise
-from pvtrace.model.answers import Facts, Taken
+from pvtrace.model.answers import Facts, Ports, Taken
 from pvtrace.model.errors import EngineError
 from pvtrace.model.exits import Arrived, Breakpoint, Exit, Fault, MmioRead, MmioWrite, Seen, Sensitive, Watchpoint
 from pvtrace.model.packed import Packed
@@ -47,10 +47,13 @@ class UnicornCpu(_core.Core):
     def tell(self, facts: Facts) -> None:
         self.answer(*facts)
 
+    def tell_ports(self, ports: Ports) -> None:
+        self.answer_ports(*ports)
+
     def taken(self) -> Taken:
-        data, total, first, last, vif, viopl, lazy, shadow, kernel_stack, entries, posted = self.take_answers()
+        data, total, first, last, vif, viopl, lazy, shadow, kernel_stack, entries, posted, written = self.take_answers()
         events = Packed(data, total, Step(first), Step(last))
-        return Taken(events, vif, viopl, lazy, Step(shadow), kernel_stack, entries, posted)
+        return Taken(events, vif, viopl, lazy, Step(shadow), kernel_stack, entries, posted, written)
 
     def run(self, until: Step) -> Exit:
         if self._pending is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pvtrace.machine.calls import entry_of, results
 from pvtrace.machine.journal import LINE
-from pvtrace.model.answers import NOT, Answer, Answerable, Facts
+from pvtrace.model.answers import NOT, Answer, Answerable, Facts, Ports
 from pvtrace.model.exits import Exit
 from pvtrace.model.step import Step
 from pvtrace.vmi.init import Relocation, relocation
@@ -94,7 +94,7 @@ class Answers:
         self._twins = (machine.system, replace(machine.system, vif=not machine.system.vif))
         self._pages: tuple[object, object] = ((), ())
         self._apic: bool | None = None
-        self._ports: tuple[int, int | None, int] = (-1, None, 0)
+        self._ports: tuple[object, ...] | None = None
         self._entries: tuple[int, ...] = ()
         self.allowed = True
         self.lag = False
@@ -174,11 +174,19 @@ class Answers:
         machine = self._machine
         platform, journal = machine.platform, machine.journal
         posting = platform.posting if self.lag or journal.heard is None else None
-        ports = (platform.uart.changes, posting, len(journal.line))
+        ports = (platform.uart.changes, platform.pic.calm and platform.pic.masks(), posting, len(journal.line))
         if ports != self._ports:
             self._ports = ports
-            room = LINE - 1 - len(journal.line)
-            machine.cpu.answer_ports(platform.steady(), platform.settled(), -1 if posting is None else posting, room)
+            machine.cpu.tell_ports(
+                Ports(
+                    steady=platform.steady(),
+                    settled=platform.settled(),
+                    posting=-1 if posting is None else posting,
+                    room=LINE - 1 - len(journal.line),
+                    held=platform.held(),
+                    quiet=platform.quiet(),
+                )
+            )
 
     def _take_over(self) -> None:
         """Log what was answered, and keep what it has changed."""
@@ -200,7 +208,11 @@ class Answers:
             self._entries = journal.entries = taken.entries
         for byte in taken.posted:
             journal.transmitted(byte, machine.system)
-        self._ports = (*self._ports[:2], len(journal.line))
+        for port, width, value in taken.written:
+            machine.platform.bus.write(port, width, value, machine.ticks)
+        if self._ports is not None:
+            pic = machine.platform.pic  # what was written there and posted the CPU knows
+            self._ports = (self._ports[0], pic.calm and pic.masks(), self._ports[2], len(journal.line))
 
     def flipped(self, system: System) -> System:
         """With the other virtual IF. It changes to and fro, so the last two are kept."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from pvtrace.model.answers import Answerable, Facts, Taken
+from pvtrace.model.answers import Answerable, Facts, Ports, Taken
 from pvtrace.model.exits import Exit
 from pvtrace.model.registers import Registers, Segment, TableRegister
 from pvtrace.model.step import Step
@@ -40,12 +40,8 @@ class Cpu(Protocol):
         """The leaves of CPUID that it may answer: leaf, EAX, EBX, ECX, EDX."""
         ...
 
-    def answer_ports(
-        self, steady: Sequence[tuple[int, int]], settled: Sequence[tuple[int, int]], posting: int, room: int, /
-    ) -> None:
-        """Ports that read this byte without any effect; ports to which this byte is written without any; the port where
-        a byte that is written is only told by `taken`, -1 for none, and how many of those there may be. Each call ends
-        what the last one said."""
+    def tell_ports(self, ports: Ports) -> None:
+        """What it may do with ports; ends what the last call said."""
         ...
 
     def answer_pages(self, announced: tuple[tuple[int, int], ...], told: tuple[int, ...], /) -> None:

@@ -5,7 +5,7 @@ The buses and the devices know nothing of each other; all wiring is here.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pvtrace.machine.bus import PortBus, Region
 from pvtrace.machine.devices.acpi_power import AcpiPower
@@ -25,6 +25,7 @@ from pvtrace.machine.devices.uart import Uart
 from pvtrace.machine.devices.vga import Vga
 from pvtrace.machine.interrupt_controller import TIMER_IRQ, InterruptController
 from pvtrace.machine.memory_bus import APIC_BASE, IO_APIC_BASE, MemoryBus
+from pvtrace.model.answers import Held, Quiet
 from pvtrace.model.stops import Why
 from pvtrace.x86.machine_specific import APIC_GLOBAL_ENABLE
 
@@ -64,12 +65,16 @@ DISK_REGIONS: Final = (Region(0x1F0, 8, "disk"), Region(0x3F6, 1, "disk", 8))
 
 KEYBOARD_IRQ, UART_IRQ, RTC_IRQ, MOUSE_IRQ, DISK_IRQ = 1, 4, 8, 12, 14
 
+PIC_COMMANDS, PIC_MASKS = (0x20, 0xA0), (0x21, 0xA1)
+PIC_ENDS: Final = ((0xFF, 0x20), (0xF8, 0x60))
+"""OCW2 that ends the interrupt in service, or a named one, without rotation: bits to look at, and what they are."""
+PCI_ADDRESS: Final = Quiet(0xCF8, 4, 0, 0)
+
 APIC_PAGE: Final = 0xFFFFF000
 """The address in IA32_APIC_BASE, as far as a 32-bit machine has addresses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(NamedTuple):
     """A timer, and whether what it raises would get through to the CPU now."""
 
     timer: Timer
@@ -101,6 +106,18 @@ class Platform:
     def settled(self) -> list[tuple[int, int]]:
         """Ports, and the byte whose writing has no effect, until `uart.changes` does."""
         return [(CONSOLE + offset, value) for offset, value in self.uart.settled().items()]
+
+    def held(self) -> list[Held]:
+        """The masks of the 8259 pair, as long as they concern nobody else."""
+        pic = self.interrupts.pic
+        if not pic.calm:
+            return []
+        return [Held(port, *masks) for port, masks in zip(PIC_MASKS, pic.masks(), strict=True)]
+
+    def quiet(self) -> list[Quiet]:
+        """Ends of interrupts, as long as none waits behind them, and the address of PCI configuration space."""
+        ends = [Quiet(port, 1, *end) for port in PIC_COMMANDS for end in PIC_ENDS] if self.interrupts.pic.calm else []
+        return [*ends, PCI_ADDRESS]
 
     @property
     def posting(self) -> int | None:

@@ -1,6 +1,7 @@
 """What the CPU may answer by itself instead of coming up with an exit: what it must be told for that, and what it has
 done then."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -88,9 +89,45 @@ class Facts(NamedTuple):
     sysenter: tuple[int, int, int]
 
 
+class Held(NamedTuple):
+    """A port that reads the byte which was written to it last: now `value`. Writing one that has all bits of `keeps`
+    has no other effect."""
+
+    port: int
+    value: int
+    keeps: int
+
+
+class Quiet(NamedTuple):
+    """A port, and what can be written to it, `width` bytes at once, without any effect but on its device: all of which
+    `mask` leaves `match`."""
+
+    port: int
+    width: int
+    mask: int
+    match: int
+
+
+class Ports(NamedTuple):
+    """What the CPU may do with ports.
+
+    `steady`: ports, and the byte that each reads without any effect; `settled`: ports, and the byte that is written to
+    each without any; `posting`: the port where a byte that is written is only told, as Taken.posted, -1 for none;
+    `room`: how many of those there may be; `held`, `quiet`: those where what is written is told, as Taken.written.
+    """
+
+    steady: Sequence[tuple[int, int]]
+    settled: Sequence[tuple[int, int]]
+    posting: int
+    room: int
+    held: Sequence[Held]
+    quiet: Sequence[Quiet]
+
+
 class Taken(NamedTuple):
     """What the CPU has done. `events`: of all of it, in order; `entries`: of Cpu.answer_entries, None if they have not
-    changed; `posted`: the bytes that were written to the posting port; the others are Facts as they are now."""
+    changed; `posted`: the bytes that were written to the posting port; `written`: port, width and value of what was
+    written to ports held or quiet, for their devices; the others are Facts as they are now."""
 
     events: Packed
     vif: bool
@@ -100,3 +137,4 @@ class Taken(NamedTuple):
     kernel_stack: tuple[int, int] | None
     entries: tuple[int, ...] | None
     posted: bytes
+    written: Sequence[tuple[int, int, int]]

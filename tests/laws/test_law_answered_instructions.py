@@ -25,6 +25,9 @@ INSTRUCTIONS = {
     "OUT DX, AL": b"\xee",
     "IN AL, imm8": b"\xe4\x80",
     "OUT imm8, AL": b"\xe6\x80",
+    "IN AL, 21h; OUT 21h, AL; OUT DX, AL": b"\xe4\x21\xe6\x21\xee",
+    "OUT DX, AL; IN AL, DX; OUT 20h, AL": b"\xee\xec\xe6\x20",
+    "OUT DX, EAX; IN AL, DX": b"\xef\xec",
     "IN EAX, DX": b"\xed",
     "OUT DX, EAX": b"\xef",
     "REP OUTSB": b"\xf3\x6e",
@@ -41,11 +44,15 @@ INSTRUCTIONS = {
     "POPF": b"\x66\x9d",
 }
 STACK = 0x201000
+PIC_PORTS = (0x20, 0x21, 0xA0, 0xA1)
+PIC_WORDS = (0, 0xFF, 0xFF, 0xEF, 0x11, 0x13, 0x20, 0x64, 0x80, 0xA0, 0xC3, 0x08, 0x0A, 0x0B, 0x0C, 0x68, 0x48)
+"""Masks, initialisation, ends of interrupts with and without rotation, polling, special mask mode."""
 
 
 class Case(NamedTuple):
     """`code`: repeated from CODE + `offset` on; `uart`: registers and what is written to them; `line`: bytes that the
-    guest has said since the last line feed; `typed`: bytes that wait at the UART."""
+    guest has said since the last line feed; `typed`: bytes that wait at the UART; `pic`: ports of the 8259 pair, and
+    what is written to them; `raised`: interrupt lines, not the UART's."""
 
     code: bytes
     offset: int
@@ -69,6 +76,8 @@ class Case(NamedTuple):
     user_if: bool
     limit: int
     tsd: bool
+    pic: tuple[tuple[int, int], ...] = ()
+    raised: tuple[int, ...] = ()
 
 
 cases = st.builds(
@@ -76,8 +85,15 @@ cases = st.builds(
     code=st.sampled_from(tuple(INSTRUCTIONS.values())),
     offset=st.sampled_from((0, 0, 0xFF9, 0xFFF)),
     paravirtual=st.booleans(),
-    eax=st.one_of(st.sampled_from((0, 1, 2, 3, 0x80000000, 0x80000004, 0x0A, 0x41)), st.integers(0, 0xFFFFFFFF)),
-    port=st.one_of(st.integers(CONSOLE, CONSOLE + 7), st.sampled_from((CONSOLE, CONSOLE + 5, 0x61, 0x80, 0x1234))),
+    eax=st.one_of(
+        st.sampled_from((0, 1, 2, 3, 0x80000000, 0x80000004, 0x0A, 0x41, 0x20, 0x60, 0x64, 0xFF, 0xFB)),
+        st.integers(0, 0xFFFFFFFF),
+    ),
+    port=st.one_of(
+        st.integers(CONSOLE, CONSOLE + 7),
+        st.sampled_from((CONSOLE, CONSOLE + 5, 0x61, 0x80, 0x1234)),
+        st.sampled_from((*PIC_PORTS, 0xCF8, 0xCF9, 0xCFC)),
+    ),
     flags=st.sampled_from((0, 0, 0, 0x8D5, 0x400, 0x100, 1 << 14)),
     cpl=st.sampled_from((None, None, None, None, 0, 1, 3)).map(lambda level: -1 if level is None else level),
     viopl=st.integers(0, 3),
@@ -97,6 +113,11 @@ cases = st.builds(
     user_if=st.sampled_from((False, False, True)),
     limit=st.sampled_from((*(0xFFFFFFFF,) * 5, STACK + 0x803, STACK + 0x7FE)),
     tsd=st.sampled_from((False, False, True)),
+    pic=st.one_of(
+        st.just(()),
+        st.lists(st.tuples(st.sampled_from(PIC_PORTS), st.sampled_from(PIC_WORDS)), max_size=4).map(tuple),
+    ),
+    raised=st.sets(st.sampled_from((0, 1, 5, 7, 8, 12))).map(lambda lines: tuple(sorted(lines))),
 )
 
 
@@ -116,15 +137,19 @@ def arranged(case: Case, tape: ScriptedTape) -> Machine:
     if case.tsd:
         cpu.set_cr(4, cpu.cr(4) | 1 << 2)
     stack, code = cpu.segment(Seg.SS), cpu.segment(Seg.CS)
-    stack = replace(stack, limit=case.limit)
+    stack = stack._replace(limit=case.limit)
     if case.cpl >= 0:
-        stack = replace(stack, attributes=stack.attributes & ~0x6000 | case.cpl << 13)
+        stack = stack._replace(attributes=stack.attributes & ~0x6000 | case.cpl << 13)
     cpu.set_segment(Seg.SS, stack)
     if not case.big:
-        cpu.set_segment(Seg.CS, replace(code, attributes=code.attributes & ~(1 << 22)))
+        cpu.set_segment(Seg.CS, code._replace(attributes=code.attributes & ~(1 << 22)))
     for register, value in case.uart:
         uart.write(register, 1, value, built.ticks)
     uart.receive(case.typed)
+    for port, value in case.pic:
+        built.platform.bus.write(port, 1, value, built.ticks)
+    for irq in case.raised:
+        built.platform.interrupts.line(irq)(True)
     built.journal.line[:] = b"l" * case.line
     vif = case.vif and not case.pending  # else the interrupt would come first
     built.user_if = case.user_if
@@ -179,8 +204,16 @@ def test_an_instruction_is_answered_as_the_machine_does(case: Case) -> None:
         (b"\x0f\x31", 0, 0),
         (b"\x9c\x9d", 0, 0),
         (b"\xfa\xfb", 0, 0),
+        (b"\xee\xec", 0x21, 0xFF),
+        (b"\xec\xee", 0xA1, 0),
+        (b"\xee", 0x20, 0x20),
+        (b"\xee", 0xA0, 0x63),
+        (b"\xef", 0xCF8, 0x80000000),
     ],
-    ids=["CPUID", "LSR", "IER", "THR", "RDTSC", "PUSHF, POPF", "CLI, STI"],
+    ids=[
+        *("CPUID", "LSR", "IER", "THR", "RDTSC", "PUSHF, POPF", "CLI, STI"),
+        *("IMR", "second IMR", "EOI", "specific EOI", "PCI address"),
+    ],
 )
 def test_the_cpu_answers_the_plain_case(code: bytes, port: int, eax: int, paravirtual: bool) -> None:
     case = PLAIN._replace(code=code, port=port, eax=eax, paravirtual=paravirtual)

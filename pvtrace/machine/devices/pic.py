@@ -172,6 +172,17 @@ class Pic:
     def __init__(self) -> None:
         self._chips = (Chip(), Chip())
 
+    @property
+    def calm(self) -> bool:
+        """Whether every request is masked, and neither chip is being initialised, polled, or in special mask mode: then
+        masks, as long as they cover the requests, and the end of an interrupt, concern nobody outside."""
+        return all(not (chip.expects or chip.poll or chip.special_mask or chip.irr & ~chip.imr) for chip in self._chips)
+
+    def masks(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of each chip: IMR, and IRR."""
+        first, second = self._chips
+        return (first.imr, first.irr), (second.imr, second.irr)
+
     @classmethod
     def left_by_bios(cls) -> "Pic":
         """As a PC BIOS leaves it: vectors 08h and 70h, masks B8h and 8Eh."""
