@@ -26,8 +26,7 @@ def of_guest(guest: Path, more: Sequence[str] = ()) -> Symbols:
     No names if one cannot be read: it is not here that this is an error.
     """
     try:
-        data = contents(guest)
-        return Names(guest.name, data, symbols_of(data), more).symbols.at
+        return Names(guest.name, contents(guest), more).symbols.at
     except PvtraceError:
         return no_symbols
 

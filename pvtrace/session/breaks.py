@@ -11,7 +11,6 @@ from typing import Final
 from pvtrace.model.errors import UsageError
 from pvtrace.model.events import Event, Kind
 from pvtrace.tape.script import Heard, unescaped
-from pvtrace.x86.elf import SymbolTable
 from pvtrace.x86.exceptions import EXCEPTIONS, mnemonic
 from rom.abi import call_numbers
 
@@ -31,7 +30,7 @@ class Breaks:
     divergence: bool = False
 
 
-def parse(texts: Sequence[str], symbols: SymbolTable) -> Breaks:
+def parse(texts: Sequence[str], address_of: Callable[[str], int | None]) -> Breaks:
     """Each is "fault", "fault PF", "fault 14", "call SetPxE", "divergence", "console TEXT" (with escapes) or a symbol
     of the guest.
 
@@ -55,7 +54,7 @@ def parse(texts: Sequence[str], symbols: SymbolTable) -> Breaks:
             case "divergence" if not rest:
                 divergence = True
             case _:
-                address = symbols.address_of(text)
+                address = address_of(text)
                 if address is None:
                     wanted = "fault, call NAME, divergence, console TEXT"
                     raise UsageError(f"--break-on {text}: not {wanted}, and the guest has no such symbol")

@@ -3,10 +3,9 @@
 Whatever is wrong with one of those files is an InputError before anything runs.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
-from pvtrace.machine.boot import BootImage, File
+from pvtrace.machine.boot import File
 from pvtrace.machine.devices import disk_image
 from pvtrace.machine.machine import Settings
 from pvtrace.model.errors import InputError, UsageError
@@ -45,7 +44,7 @@ def _module(text: str | Path) -> File:
     if isinstance(text, Path) or Path(text).exists():
         return _read(Path(text))
     name, _, arguments = text.partition(" ")
-    return replace(_read(Path(name)), arguments=arguments)
+    return _read(Path(name))._replace(arguments=arguments)
 
 
 def given(options: RecordOptions) -> build.Given:
@@ -83,6 +82,6 @@ def files(given: build.Given) -> list[TraceFile]:
     ]
 
 
-def names(options: RecordOptions, given: build.Given, image: BootImage) -> Names:
+def names(options: RecordOptions, given: build.Given) -> Names:
     """Raises InputError for a file of symbols that cannot be read or has none."""
-    return Names(given.guest.name, given.guest.data, image.symbols, options.symbols)
+    return Names(given.guest.name, given.guest.data, options.symbols)

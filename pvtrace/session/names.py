@@ -1,6 +1,7 @@
 """Names and source lines for addresses, from the guest's file and from those that the user names besides."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from pvtrace.model.errors import InputError, UsageError
@@ -34,21 +35,31 @@ def stored(trace: TraceReader, roms: bool = True) -> SymbolTable:
 class Names:
     """Names and source lines: of the guest, of the ROMs, and of the files that the user names besides."""
 
-    def __init__(self, name: str, data: bytes, symbols: SymbolTable, more: Sequence[str]) -> None:
-        """The guest's name, file and symbols. `more`: each a file, perhaps with @OFFSET behind it: a hexadecimal number
-        to add to its addresses."""
-        self._tables = [(name, symbols)]
+    def __init__(self, name: str, data: bytes, more: Sequence[str]) -> None:
+        """The guest's name and file, which is read when it is asked for names. `more`: each a file, perhaps with
+        @OFFSET behind it: a hexadecimal number to add to its addresses."""
+        self._guest = (name, data)
+        self._more: list[tuple[str, SymbolTable]] = []
         self._lines = list(source_lines.read(data))
         for text in more:
             path, offset = _placed(text)
             content = contents(path)
-            self._tables.append((path.name, symbol_files.read(content, path.name, offset)))
+            self._more.append((path.name, symbol_files.read(content, path.name, offset)))
             self._lines += source_lines.read(content, offset)
 
-    @property
+    @cached_property
+    def _tables(self) -> list[tuple[str, SymbolTable]]:
+        name, data = self._guest
+        return [(name, elf.symbols_of(data)), *self._more]
+
+    @cached_property
     def symbols(self) -> SymbolTable:
         """All in one table."""
         return symbol_files.merged([table for _, table in self._tables])
+
+    def address_of(self, name: str) -> int | None:
+        """The address of a symbol; of several with one name, the lowest."""
+        return self.symbols.address_of(name)
 
     def rows(self, roms: Sequence[tuple[int, bytes]]) -> Iterator[Symbol]:
         """As a trace keeps them; with those of the ROMs at these addresses."""

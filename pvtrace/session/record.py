@@ -4,11 +4,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.engine import library
 from pvtrace.machine.boot import BootImage
@@ -37,8 +36,7 @@ WOKE: Final = "virtual time has jumped"
 """Why the machine pauses behind a halt when it is to stop at some time."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordResult:
+class RecordResult(NamedTuple):
     """`seconds` of the host. `stop` is where the recording ends."""
 
     path: Path
@@ -50,8 +48,7 @@ class RecordResult:
     timed_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """All that a recording is made with, before anything ran. `goal`, `stops`: where the user wants it to end."""
 
     given: build.Given
@@ -69,9 +66,9 @@ def prepared(options: RecordOptions, observer: Observer = NOBODY) -> Iterator[Pr
     """The trace is being created from here on. Raises UsageError or InputError."""
     given = materials.given(options)
     image = given.boot_image()
-    names = materials.names(options, given, image)
-    goal = until.parse(options.until, options.hz, names.symbols)
-    stops = breaks.parse(options.break_on, names.symbols)
+    names = materials.names(options, given)
+    goal = until.parse(options.until, options.hz, names.address_of)
+    stops = breaks.parse(options.break_on, names.address_of)
     path = output_path(options, Path.cwd())
     with contextlib.ExitStack() as stack:
         guests = stack.enter_context(console.opened(options))
@@ -223,7 +220,7 @@ class _Recording:
 
     def _at_address(self, stop: Stop) -> Stop:
         name = self._stops.addresses.get(self._machine.cpu.eip)
-        return stop if name is None else replace(stop, detail=f"stopped at --break-on {name}")
+        return stop if name is None else stop._replace(detail=f"stopped at --break-on {name}")
 
     def _target(self) -> Step:
         machine = self._machine

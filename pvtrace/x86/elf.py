@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from pvtrace.model.errors import InputError
@@ -22,6 +22,7 @@ MACHINE_386: Final = 3
 TYPE_NAMES: Final = {0: "no type", 1: "a relocatable object", 3: "a shared object", 4: "a core dump"}
 LOAD: Final = 1
 SYMBOL_TABLE: Final = 2
+ADDRESSES: Final = 1 << 32
 UNDEFINED, RESERVED, ABSOLUTE = 0, 0xFF00, 0xFFF1
 KINDS: Final = {0: "notype", 1: "object", 2: "func"}
 RANKED: Final = ("absolute", "notype", "object", "func")
@@ -36,8 +37,7 @@ _SECTION_HEADER: Final = struct.Struct("<10I")
 _SYMBOL: Final = struct.Struct("<IIIBBH")
 
 
-@dataclass(frozen=True, slots=True)
-class ElfSegment:
+class ElfSegment(NamedTuple):
     """`data` goes to physical address `paddr`, followed by zeros up to `memsz` bytes."""
 
     paddr: int
@@ -91,14 +91,12 @@ class SymbolTable:
         return self._by_name.get(name)
 
 
-@dataclass(frozen=True, slots=True)
-class ElfImage:
+class ElfImage(NamedTuple):
     """`entry` is e_entry as the file has it."""
 
     name: str
     entry: int
     segments: tuple[ElfSegment, ...]
-    symbols: SymbolTable
 
     @property
     def physical_entry(self) -> int:
@@ -153,11 +151,11 @@ def parse(data: bytes, name: str) -> ElfImage:
         0 <= header.entry - start < segment.memsz for segment in segments for start in (segment.vaddr, segment.paddr)
     ):
         raise InputError(f"{name}: its entry point {header.entry:#x} is in no segment")
-    return ElfImage(name, header.entry, segments, _symbols(data, header))
+    return ElfImage(name, header.entry, segments)
 
 
 def symbols_of(data: bytes) -> SymbolTable:
-    """The symbols of any file, as far as it has some: for a kernel that is not loaded by its ELF headers."""
+    """The symbols of any file, as far as it has some: also of a kernel that is not loaded by its ELF headers."""
     if not is_elf(data) or len(data) < _HEADER.size or data[4] != CLASS_32 or data[5] != LITTLE_ENDIAN:
         return SymbolTable()
     return _symbols(data, _Header(*_HEADER.unpack_from(data)))
@@ -253,13 +251,14 @@ def _slice(data: bytes, section: _Section) -> bytes:
 def _table(ordered: Sequence[_Found]) -> SymbolTable:
     """A symbol without a size reaches to the next one or to the end of its section; an absolute one is a number, and
     has no inside."""
-    starts = sorted({address for address, rank, *_ in ordered if rank != _ABSOLUTE})
-    following = dict(pairwise(starts))
-    symbols, ends = [], []
-    for address, rank, name, size, limit in ordered:
-        symbols.append(Symbol(name, address, size, RANKED[rank]))
+    ends: list[int] = []
+    start = following = ADDRESSES
+    for address, rank, _, size, limit in reversed(ordered):
         if rank == _ABSOLUTE:
             ends.append(address)
-        else:
-            ends.append(address + size if size else min(following.get(address, limit), limit))
-    return SymbolTable(tuple(symbols), tuple(ends))
+            continue
+        if address != start:
+            start, following = address, start
+        ends.append(address + size if size else min(following, limit))
+    symbols = tuple(Symbol(name, address, size, RANKED[rank]) for address, rank, name, size, _ in ordered)
+    return SymbolTable(symbols, tuple(reversed(ends)))

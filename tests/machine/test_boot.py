@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pvtrace.machine.boot import BootImage, File, boot_image, memory_map
 from pvtrace.model.errors import InputError, UsageError
 from pvtrace.model.registers import Gpr, Seg
+from pvtrace.x86 import elf
 
 MIB = 1 << 20
 RAM = 64 * MIB
@@ -78,7 +79,7 @@ def test_a_multiboot_kernel(build: Build) -> None:
     image = boot_image(kernel, ram_size=RAM, modules=modules, command_line="quiet x=1", loader="pvtrace 9")
     ram = memory(image)
     assert image.gprs[Gpr.EAX] == 0x2BADB002
-    assert image.eip == image.symbols.address_of("_start")
+    assert image.eip == elf.symbols_of(kernel.data).address_of("_start")
     assert ram[image.eip] == 0xC7
     info = image.gprs[Gpr.EBX]
     assert info == 0x9000
@@ -130,7 +131,6 @@ def test_a_flat_kernel_that_is_no_elf_file() -> None:
     image = boot_image(flat, ram_size=RAM)
     assert image.eip == 0x200020
     assert memory(image)[0x200020] == 0xF4
-    assert image.symbols.symbols == ()
 
 
 def test_the_addresses_of_the_header_win_over_elf(build: Build) -> None:

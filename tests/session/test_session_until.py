@@ -9,7 +9,7 @@ from pvtrace.session.options import RecordOptions, output_path
 from pvtrace.session.until import Until, parse
 from pvtrace.x86.elf import Symbol, SymbolTable
 
-SYMBOLS = SymbolTable((Symbol("main", 0x101000, 16, "func"),), (0x101010,))
+ADDRESS_OF = SymbolTable((Symbol("main", 0x101000, 16, "func"),), (0x101010,)).address_of
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ SYMBOLS = SymbolTable((Symbol("main", 0x101000, 16, "func"),), (0x101010,))
     ],
 )
 def test_goals(text: str | None, goal: Until) -> None:
-    assert parse(text, 1000, SYMBOLS) == goal
+    assert parse(text, 1000, ADDRESS_OF) == goal
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "1e6", "s", "20 s", "Main", "1T", "0x10"])
 def test_no_goals(text: str) -> None:
     with pytest.raises(UsageError, match="--until"):
-        parse(text, 1000, SYMBOLS)
+        parse(text, 1000, ADDRESS_OF)
 
 
 def test_names_of_recordings(tmp_path: Path) -> None:

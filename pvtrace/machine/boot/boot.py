@@ -62,7 +62,6 @@ def boot_image(
         cr0=CR0_PE_ET,
         roms=tuple((address, len(image)) for address, image in roms),
         eflags=EFLAGS_RESET,
-        symbols=loaded.symbols,
         description=f"{loaded.kind} {guest.name}, entry {loaded.entry:#x}, {mib(ram_size)} of RAM",
     )
 

@@ -1,19 +1,16 @@
 """What is asked of a boot loader, and what it gives: the values that all boot protocols share. No behaviour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.registers import Gpr, Segment, TableRegister
-from pvtrace.x86.elf import SymbolTable
 
 FLAT_CODE: Final = 0x00CF9B000000FFFF
 FLAT_DATA: Final = 0x00CF93000000FFFF
 """Flat 4 GiB segments of DPL 0, already marked accessed (SDM volume 3, 3.4.5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """`name` is what messages and, for a module, the guest call it; `arguments`: a module's command line behind it."""
 
     name: str
@@ -26,8 +23,7 @@ class File:
         return f"{self.name} {self.arguments}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """`load`, `entry`: physical addresses for a flat binary, which is what the guest is if `load` is given.
 
     `ram_size` in bytes; `loader` is the boot loader's name and version for the guest.
@@ -43,8 +39,7 @@ class Request:
     loader: str = "pvtrace"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What a boot protocol decided, beside the memory that it filled: `kind` in words; `gprs`: those that are not 0.
 
     `code` and `data` are the selectors of the flat segments.
@@ -53,13 +48,11 @@ class Loaded:
     kind: str
     entry: int
     gprs: Mapping[Gpr, int]
-    symbols: SymbolTable
     code: int = 0x08
     data: int = 0x10
 
 
-@dataclass(frozen=True, slots=True)
-class BootImage:
+class BootImage(NamedTuple):
     """`memory`: what to store where, physical, everything else is zero; `gprs` by Gpr; `segments` by Seg;
     `roms`: address and size of each.
 
@@ -75,5 +68,4 @@ class BootImage:
     cr0: int
     roms: tuple[tuple[int, int], ...]
     eflags: int
-    symbols: SymbolTable
     description: str

@@ -42,7 +42,7 @@ def vmlinux(request: Request, taken: list[Placed]) -> Loaded:
         request, taken, header, load, linux_boot.VMLINUX_COMMAND_LINE, linux_boot.DEFAULT_INITRD_MAX, _end(taken)
     )
     kind = f"Linux {linux_boot.banner(guest.data)} kernel (vmlinux)"
-    return Loaded(kind, load, {Gpr.ESI: at}, image.symbols, linux_boot.BOOT_CS, linux_boot.BOOT_DS)
+    return Loaded(kind, load, {Gpr.ESI: at}, linux_boot.BOOT_CS, linux_boot.BOOT_DS)
 
 
 def bzimage(request: Request, taken: list[Placed]) -> Loaded:
@@ -63,8 +63,7 @@ def bzimage(request: Request, taken: list[Placed]) -> Loaded:
     at = _tell(request, taken, setup.raw, load, setup.command_line_max, setup.initrd_max, load + working)
     release = f"Linux {setup.release}" if setup.release else "Linux"
     kind = f"{release} kernel (bzImage, boot protocol {linux_boot.words(setup.version)})"
-    symbols = elf.symbols_of(guest.data)
-    return Loaded(kind, load, {Gpr.ESI: at}, symbols, linux_boot.BOOT_CS, linux_boot.BOOT_DS)
+    return Loaded(kind, load, {Gpr.ESI: at}, linux_boot.BOOT_CS, linux_boot.BOOT_DS)
 
 
 def _tell(

@@ -58,7 +58,7 @@ def version_1(request: Request, taken: list[Placed]) -> Loaded:
 
     at = _place_information(request, taken, information)
     gprs = {Gpr.EAX: multiboot.LOADER_MAGIC, Gpr.EBX: at}
-    return Loaded("Multiboot kernel", kernel.entry, gprs, elf.symbols_of(guest.data))
+    return Loaded("Multiboot kernel", kernel.entry, gprs)
 
 
 def version_2(request: Request, taken: list[Placed]) -> Loaded:
@@ -84,7 +84,7 @@ def version_2(request: Request, taken: list[Placed]) -> Loaded:
     at = _place_information(request, taken, information)
     gprs = {Gpr.EAX: multiboot2.LOADER_MAGIC, Gpr.EBX: at}
     entry = kernel.entry if header.entry is None else header.entry
-    return Loaded("Multiboot 2 kernel", entry, gprs, elf.symbols_of(guest.data))
+    return Loaded("Multiboot 2 kernel", entry, gprs)
 
 
 def _kernel(request: Request, taken: list[Placed], kernel: Kernel | None) -> tuple[Kernel, Sections | None]:

@@ -15,7 +15,7 @@ def elf_file(request: Request, taken: list[Placed]) -> Loaded:
     image = elf.parse(request.guest.data, request.guest.name)
     _nothing_to_tell(request, "a plain ELF file")
     claim_segments(taken, image.segments, image.name, request.ram_size)
-    return Loaded("ELF file", image.physical_entry, {}, image.symbols)
+    return Loaded("ELF file", image.physical_entry, {})
 
 
 def flat(request: Request, taken: list[Placed]) -> Loaded:
@@ -31,7 +31,7 @@ def flat(request: Request, taken: list[Placed]) -> Loaded:
         raise UsageError(f"--entry {entry:#x} is outside {guest.name}, which is {len(guest.data)} bytes at {load:#x}")
     segment = ElfSegment(load, load, guest.data, len(guest.data), READABLE | WRITABLE | EXECUTABLE)
     claim_segments(taken, [segment], guest.name, request.ram_size)
-    return Loaded("flat binary", entry, {}, elf.symbols_of(guest.data))
+    return Loaded("flat binary", entry, {})
 
 
 def _nothing_to_tell(request: Request, what: str) -> None:
