@@ -66,7 +66,7 @@ class TraceFile(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """`address` is linear; `size` in bytes, 0 if not known; `source` names the file that it is from."""
+    """`address` is linear; `size` in bytes, 0 of a label, which has no inside; `source`: the file that it is from."""
 
     name: str
     address: int

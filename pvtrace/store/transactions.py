@@ -4,8 +4,9 @@ replays by itself. Called by one thread at a time, which need not be the recorde
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pvtrace.model.digest import Mark, Running, digest, input_bytes, whole_digest
 from pvtrace.model.inputs import Input
@@ -24,6 +25,9 @@ from pvtrace.store.rows import (
     checkpoint_row,
     input_row,
 )
+
+ASKED_AT_ONCE: Final = 500
+"""Blobs by their names; SQLite takes no more than 999 parameters everywhere."""
 
 
 class Job(NamedTuple):
@@ -116,9 +120,11 @@ class Transactions:
         state, _ = store_blob(self._connection, snapshot.state)
         checkpoint = Checkpoint(step, mark, state, ram_digest, whole_digest(step, state, ram_digest, mark))
         self._connection.execute(INSERT_CHECKPOINT, checkpoint_row(checkpoint))
+        pages = sorted(snapshot.pages.items())
+        blobs = store_blobs(self._connection, [data for _, data in pages])
         self._connection.executemany(
             "INSERT OR REPLACE INTO checkpoint_page(page, step, blob) VALUES (?, ?, ?)",
-            [(page, step, store_blob(self._connection, data)[1]) for page, data in sorted(snapshot.pages.items())],
+            [(page, step, row) for (page, _), (_, row) in zip(pages, blobs, strict=True)],
         )
         return checkpoint
 
@@ -129,12 +135,24 @@ class Transactions:
         )
 
 
+def store_blobs(connection: sqlite3.Connection, plain: Sequence[bytes]) -> list[tuple[bytes, int]]:
+    """The name and the row of each; equal bytes are stored once."""
+    names = [digest(each) for each in plain]
+    rows: dict[bytes, int] = {}
+    for start in range(0, len(names), ASKED_AT_ONCE):
+        asked = names[start : start + ASKED_AT_ONCE]
+        marks = ", ".join("?" * len(asked))
+        rows.update(connection.execute(f"SELECT hash, id FROM blob WHERE hash IN ({marks})", asked))
+    new = {name: each for name, each in zip(names, plain, strict=True) if name not in rows}
+    (first,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM blob").fetchone()
+    connection.executemany(
+        "INSERT INTO blob(id, hash, size, codec, bytes) VALUES (?, ?, ?, ?, ?)",
+        ((row, *pack(each, name)) for row, (name, each) in enumerate(new.items(), first)),
+    )
+    rows.update(zip(new, count(first), strict=False))
+    return [(name, rows[name]) for name in names]
+
+
 def store_blob(connection: sqlite3.Connection, plain: bytes) -> tuple[bytes, int]:
-    """Its name and its row; equal bytes are stored once."""
-    name = digest(plain)
-    row = connection.execute("SELECT id FROM blob WHERE hash = ?", (name,)).fetchone()
-    if row is None:
-        row = connection.execute(
-            "INSERT INTO blob(hash, size, codec, bytes) VALUES (?, ?, ?, ?) RETURNING id", pack(plain, name)
-        ).fetchone()
-    return name, int(row[0])
+    """Of a single one."""
+    return store_blobs(connection, [plain])[0]
