@@ -7,10 +7,9 @@ Sources: the proposal of March 2006 (Appendix A), the 13.3 header, and the inter
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Generation(IntEnum):
@@ -47,8 +46,7 @@ class Place(Enum):
     MEMORY = "memory"
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(NamedTuple):
     """One 32-bit argument or result; a 64-bit one is two of them, named `..._low` and `..._high`.
 
     Attributes:
@@ -63,8 +61,7 @@ class Operand:
         return f"{self.place.value}={self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class CallInfo:
+class CallInfo(NamedTuple):
     """One VMI call.
 
     Attributes:

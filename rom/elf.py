@@ -8,7 +8,6 @@ Source: System V ABI, chapter 4 (object files), and its i386 supplement.
 """
 
 import struct
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from rom.layout import ELF_OFFSET, RomError
@@ -33,8 +32,7 @@ class Symbol(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class ElfParts:
+class ElfParts(NamedTuple):
     """The header for offset 64, and the tables for the offset that was asked for."""
 
     header: bytes

@@ -7,8 +7,7 @@ Sources: HyperRomHeader of the proposal (March 2006) for 13.x, vrom_header of Li
 Specification (expansion ROM data structure) and the Plug and Play BIOS Specification 1.0A (expansion header).
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from rom.abi import GET_RELOCATION_3, INIT_3, Generation, by_number, calls, from_unified, unified
 
@@ -17,8 +16,7 @@ class RomError(Exception):
     """Bytes that are no VMI ROM, or a specification that no ROM can have; the message is one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of a structure; `offset` is relative to that structure's first byte."""
 
     name: str

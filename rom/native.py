@@ -11,15 +11,13 @@ the syntax of nasm, 32 bits, with ';' between instructions.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from rom.abi import GET_RELOCATION_3, INIT_3, Family, Generation, by_number, calls
 from rom.layout import TABLE_3
 
 
-@dataclass(frozen=True, slots=True)
-class Routine:
+class Routine(NamedTuple):
     """`asm` assembles to `code`, which may be anywhere."""
 
     asm: str

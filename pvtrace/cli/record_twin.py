@@ -1,7 +1,6 @@
 """`pvtrace record --twin`: a guest recorded with VMI and natively, and how the two differ."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 from pvtrace.cli import diff
@@ -17,7 +16,7 @@ from pvtrace.session.twin import native_twin, twin_paths
 def record_twin(options: RecordOptions, printed: frozenset[Kind]) -> int:
     """Record a guest and its native twin, and say in one line how they differ; returns the exit code."""
     path, output = twin_paths(options, Path.cwd())
-    result = perform(replace(options, output=path), printed)
+    result = perform(options._replace(output=path), printed)
     say(recorded(result))
     if result.interrupted:
         return exit_code(result)

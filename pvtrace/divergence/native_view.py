@@ -180,4 +180,4 @@ def _as_supplied(segment: Segment, images: tuple[Image, ...], hole: int) -> Segm
         if (here.base, here.limit) == (segment.base, segment.limit):
             return segment_from_descriptor(selector, *image)
     level = 0 if segment.dpl == KERNEL_RING else segment.dpl
-    return replace(segment, selector=selector, attributes=descriptors.with_dpl(segment.attributes, level))
+    return segment._replace(selector=selector, attributes=descriptors.with_dpl(segment.attributes, level))

@@ -5,7 +5,6 @@ state and timers. What a register means is the device's affair; what an access m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from pvtrace.machine.devices.device import Device, State, Timer
@@ -15,8 +14,7 @@ UNKNOWN: Final = "unknown_ports"
 """Key of the bus's own part of the saved state; no device may have this name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(NamedTuple):
     """`size` ports from `port` on are the registers of `device` from `offset` on."""
 
     port: int

@@ -1,9 +1,8 @@
 """VMI calls: an entry point of a ROM was reached; vmi says what the call does; here it is done and written down."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pvtrace.machine import deferred, entry, waiting
 from pvtrace.machine.apply import apply
@@ -38,8 +37,7 @@ _RETURN_BY: Final = {"IRET": 1, "SYSEXIT": 3}
 _MASK: Final = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPoint:
+class EntryPoint(NamedTuple):
     """What is the same at every call through an entry point."""
 
     generation: Generation

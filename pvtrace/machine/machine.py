@@ -5,8 +5,8 @@ in apply.py, how handlers are entered in entry.py, what the guest waits for in w
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from dataclasses import replace
+from typing import Any, NamedTuple, assert_never
 
 from pvtrace.machine import calls, device_memory, entry, instructions, option_rom, state, waiting
 from pvtrace.machine.answers import Answers
@@ -44,8 +44,7 @@ from pvtrace.x86.latitude import DEFAULT, Latitude
 from pvtrace.x86.state import System
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a replay must have equal.
 
     `ram` in bytes; `hz`: cycles per second of virtual time; `host_clock`: time comes from the host, as inputs;

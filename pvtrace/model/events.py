@@ -4,7 +4,6 @@ Kind numbers and column meanings are stored in traces and never change; a new me
 table from which the trace's own description, the views and the reports are made.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, TypeVar
 
@@ -105,8 +104,7 @@ def pack_flags(eflags: int, vif: bool, viopl: int, cpl: int) -> int:
     return eflags | (int(vif) << 32) | (viopl << 33) | (cpl << 35)
 
 
-@dataclass(frozen=True, slots=True)
-class KindInfo:
+class KindInfo(NamedTuple):
     name: str
     family: str
     columns: tuple[str, ...]

@@ -4,9 +4,8 @@ A recording and a replay differ in their Tape and in nothing else.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pvtrace.model.events import Event
 from pvtrace.model.packed import Packed
@@ -32,8 +31,7 @@ INPUT_DOC = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """`step` is the step count when the machine saw it."""
 
     step: Step

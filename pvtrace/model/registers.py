@@ -1,7 +1,7 @@
 """Register names, numbers and frozen register values, as in the Intel manual (SDM volume 1, chapter 3)."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Gpr(IntEnum):
@@ -28,8 +28,7 @@ class Seg(IntEnum):
     GS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A segment register with its hidden part.
 
     `limit` is in bytes, granularity already applied. `attributes` holds the descriptor's bits 40..55 in place, that is
@@ -55,16 +54,14 @@ class Segment:
         return bool(self.attributes & 0x00400000)
 
 
-@dataclass(frozen=True, slots=True)
-class TableRegister:
+class TableRegister(NamedTuple):
     """GDTR or IDTR: linear base and limit in bytes."""
 
     base: int
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Registers:
+class Registers(NamedTuple):
     """Everything a person sees of the CPU. `gprs` by Gpr, `segments` by Seg, `crs` = CR0..CR4 (CR1 is 0)."""
 
     gprs: tuple[int, ...]

@@ -1,7 +1,6 @@
 """A place in time that a machine can be put back to."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.step import Step
 
@@ -9,8 +8,7 @@ PAGE: Final = 4096
 """Bytes of a page and of a page frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """`state` is the machine without its memory (CPU, devices, VMI state), canonical: equal states, equal bytes.
 
     `pages` maps a page frame number to its PAGE bytes, for the frames that changed since the snapshot before (all

@@ -1,7 +1,7 @@
 """Why a machine stopped running."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pvtrace.model.step import Step
 
@@ -21,8 +21,7 @@ class Why(Enum):
     UNSUPPORTED = "unsupported"  # the guest needs something that pvtrace does not model
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(NamedTuple):
     """`code` is the guest's own exit code, 0 for a good end; `detail` one sentence for people."""
 
     step: Step

@@ -1,8 +1,8 @@
 """Builds a machine from the files and settings that a trace also holds, so that both ways give the same machine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from pvtrace.engine.unicorn_cpu import UnicornCpu
 from pvtrace.machine.boot import BootImage, File, boot_image
@@ -28,8 +28,7 @@ PROFILES: Final[Mapping[str, tuple[Generation, ...]]] = {
 LOADER: Final = "pvtrace"
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """Everything that a machine is made from. `roms`: physical address and image."""
 
     guest: File

@@ -5,9 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from pvtrace.model.errors import InputError, UsageError
 from pvtrace.model.inputs import Input
@@ -21,8 +20,7 @@ from pvtrace.tape.terminal import Escapes
 LINE_FEED: Final = 0x0A
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
+class Console(NamedTuple):
     """`screen`: a file for the output, beside the observer; `keyboard`: where input comes from, and `encode`
     what input it is; `script`: the part of it that has to hear what the guest says; `terminal`: a person types."""
 

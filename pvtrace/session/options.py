@@ -1,16 +1,14 @@
 """What a user may ask of a recording, and the name of the file it goes to."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pvtrace.model.errors import InputError, UsageError
 from pvtrace.vmi.steal import NOTHING, Steal
 from pvtrace.x86.latitude import DEFAULT, Latitude
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOptions:
+class RecordOptions(NamedTuple):
     """`ram`, `max_size` in bytes; `until`: a step, seconds of virtual time ("20s") or a symbol; `timeout` in seconds of
     the host; `hz`: steps per second of virtual time; `latitude`, `user_if`, `steal`: see machine.Settings; `console`:
     "-", "null" or a file's name. A module is a file, behind whose name arguments for the guest may follow; `disk`:

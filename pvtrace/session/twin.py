@@ -4,7 +4,6 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -150,7 +149,7 @@ def twin_paths(options: RecordOptions, folder: Path) -> tuple[Path, Path]:
 @contextlib.contextmanager
 def native_twin(options: RecordOptions, recorded: Path, output: Path) -> Iterator[RecordOptions]:
     """The options of the same run on native hardware. What a person typed at the console is typed again."""
-    again = replace(options, vmi=NATIVE, output=output, console="null")
+    again = options._replace(vmi=NATIVE, output=output, console="null")
     if options.input is not None or options.typed or options.console != "-":
         yield again
         return
@@ -159,4 +158,4 @@ def native_twin(options: RecordOptions, recorded: Path, output: Path) -> Iterato
     with tempfile.NamedTemporaryFile() as file:
         file.write(typed)
         file.flush()
-        yield replace(again, input=Path(file.name) if typed else None)
+        yield again._replace(input=Path(file.name) if typed else None)

@@ -9,7 +9,6 @@ import termios
 import time
 import tty
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final, Protocol
 
 from pvtrace.model.inputs import Input, InputKind
@@ -206,7 +205,7 @@ class Live:
     def _console(self, step: Step) -> Iterator[Input]:
         data, self._waiting = self._waiting or self._keyboard.read(), b""
         if data:
-            yield replace(self._encode(data), step=step)
+            yield self._encode(data)._replace(step=step)
 
     def _host_ticks(self) -> int:
         """Virtual time by the host's clock; 0 for ever if it does not follow that."""

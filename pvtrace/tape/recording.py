@@ -1,7 +1,6 @@
 """The tape of a recording: asks the outside world and keeps all that it says, and all that the machine does."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from pvtrace.model.events import Event
@@ -72,7 +71,7 @@ class RecordingTape:
             self._unanswered += 1
             return None
         if self._unanswered:
-            item = replace(item, data=b"%d" % self._unanswered)
+            item = item._replace(data=b"%d" % self._unanswered)
         self._taken, self._halted = None, None
         return self._kept(item)
 

@@ -6,8 +6,7 @@ fast one, at the same steps. What it types is recorded like what a person types.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.errors import UsageError
 from pvtrace.tape.live import Keyboard
@@ -20,8 +19,7 @@ _ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{2}|.?)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "e": "\x1b", "0": "\0", "\\": "\\"}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """Type `text` once the console has shown `wait` (empty: at once) since the line before was typed."""
 
     wait: bytes

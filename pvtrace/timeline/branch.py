@@ -8,7 +8,6 @@ and with the host's clock time passes in halts alone.
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from pvtrace.machine.machine import Machine
@@ -52,7 +51,7 @@ class BranchTape:
     def take(self, step: Step) -> Sequence[Input]:
         taken = []
         while self._typed and self._typed[0].step <= step:
-            taken.append(replace(self._typed.popleft(), step=step))
+            taken.append(self._typed.popleft()._replace(step=step))
         self._mark = self._mark._replace(inputs=self._mark.inputs + len(taken))
         return taken
 
@@ -60,7 +59,7 @@ class BranchTape:
         """Who waits for a key and nothing else is given the next one at once."""
         if alarm is not None or not self._typed:
             return None
-        self._typed[0] = replace(self._typed[0], step=step)
+        self._typed[0] = self._typed[0]._replace(step=step)
         return Input(step, InputKind.WAKE, now)
 
     def saw(self, event: Event) -> None:

@@ -5,7 +5,6 @@ a place like any other.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, Protocol
 
 from pvtrace.machine.machine import Machine
@@ -170,7 +169,7 @@ class Live(Recorded):
         """The machine, with the pages that are not as in the checkpoint that was written last."""
         taken, pages = self._placing.snapshot(), self._placing.pages
         changed = {frame: pages.get(frame, _ZERO) for frame in self._placing.changed_since(self._stored_pages)}
-        return replace(taken, pages=changed)
+        return taken._replace(pages=changed)
 
     def finish(self) -> Snapshot:
         """Go to the end, and end the recording there: nothing more will run."""

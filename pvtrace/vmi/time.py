@@ -5,9 +5,9 @@ guest is ready but something else runs (see vmi.steal), which is what stolen cou
 The machine's clock asks `due` how far it may go and lets `fire` say what fired; both are pure.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.vmi.call import Call, Handler, in_eax, in_edx_eax, wide
 from pvtrace.vmi.effects import SetVmi, VmiEffects
@@ -43,8 +43,7 @@ class Wiring(IntEnum):
     APIC = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
+class Fired(NamedTuple):
     """The alarm of `counter`, set for `expiry`, fired."""
 
     counter: Counter

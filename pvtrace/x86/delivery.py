@@ -11,7 +11,7 @@ last two as its latitude has it).
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.registers import Gpr, Seg, Segment
 from pvtrace.model.stops import Why
@@ -92,8 +92,7 @@ class TaskGate:
 Delivery = Delivered | Refused | TaskGate | End
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
+class _Event(NamedTuple):
     """The parameters of `deliver`, and what follows from them for error codes."""
 
     vector: int

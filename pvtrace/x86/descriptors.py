@@ -4,9 +4,8 @@ Descriptors are two doublewords, `lo` and `hi`, as in memory (SDM volume 3, 3.4.
 View read the guest's tables and may raise PageFault; nothing here writes.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.registers import Segment
 from pvtrace.x86.exceptions import GP
@@ -110,8 +109,7 @@ def encode_segment(segment: Segment) -> tuple[int, int]:
     return lo, hi
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(NamedTuple):
     """An interrupt, trap, task or call gate. `type` is the raw type field: any value, hostile ones too."""
 
     selector: int

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import capstone
 from capstone import x86 as cs_x86
@@ -63,8 +63,7 @@ _MOV: Final = {0x8C: "MOV SREG", 0x8E: "MOV SREG"}
 _MOV_0F: Final = {0x20: "MOV CR", 0x21: "MOV DR", 0x22: "MOV CR", 0x23: "MOV DR"}
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(NamedTuple):
     """A register operand: `name` as in assembly, `number` as in the encoding (of its own kind), `size` in bytes."""
 
     name: str
@@ -83,8 +82,7 @@ class Memory:
     displacement: int
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """`mnemonic` is the manual's, in capitals and without size letter or REP: PUSHF, IRET, INS; moves to special
     registers are MOV CR, MOV DR and MOV SREG. Sizes in bytes. `modrm` is 0 for an instruction that has none."""
 
@@ -212,8 +210,7 @@ def text(code: bytes, address: int, bits: int = 32) -> str:
     return BAD.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryAccess:
+class MemoryAccess(NamedTuple):
     """What an instruction does at its explicit memory operand: `width` in bytes, and whether it loads, stores or both.
     Of the two operands of a string move each is one of them."""
 
@@ -235,8 +232,7 @@ def memory_access(code: bytes, bits: int = 32) -> MemoryAccess | None:
     return MemoryAccess(operands[0].size, loads, stores, loads and stores and len(operands) == 1)
 
 
-@dataclass(frozen=True, slots=True)
-class FlagUse:
+class FlagUse(NamedTuple):
     """What an instruction does with the arithmetic flags, as masks of EFLAGS: those that it reads, before those that it
     writes (undefined ones included). `onward`: where control certainly goes on, in bytes from its start; None where
     that depends."""

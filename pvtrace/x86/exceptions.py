@@ -3,9 +3,8 @@
 Facts only (SDM volume 3, tables 6-1, 6-4 and 6-5).
 """
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Group(Enum):
@@ -26,8 +25,7 @@ class Type(Enum):
     INTERRUPT = "interrupt"
 
 
-@dataclass(frozen=True, slots=True)
-class ExceptionInfo:
+class ExceptionInfo(NamedTuple):
     vector: int
     mnemonic: str
     name: str

@@ -7,8 +7,7 @@ Documentation/x86/boot.rst and zero-page.rst.
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.errors import InputError
 from pvtrace.model.snapshot import PAGE
@@ -38,8 +37,7 @@ MAP_ENTRIES: Final = 128
 _BANNER: Final = re.compile(rb"Linux version (\d+\.\d+[^\s\0]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(NamedTuple):
     """The setup header of a bzImage. `raw`: its bytes from 1F1h on; `payload`: where the kernel begins in the file.
 
     Fields that the header's version does not have yet get the value that the protocol gives for them; `working_size`

@@ -4,8 +4,8 @@ The known registers are one table; another index is #GP(0), as kernels that prob
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from pvtrace.model.registers import Gpr
 from pvtrace.x86.control_instructions import PCE, TSD, general_protection
@@ -29,8 +29,7 @@ EFER: Final = 0xC0000080
 EFER_NXE: Final = 1 << 11
 
 
-@dataclass(frozen=True, slots=True)
-class Msr:
+class Msr(NamedTuple):
     """`reset`: its value after reset; System keeps the difference to it by exclusive or, so that absent means reset.
     `writable`: the bits that WRMSR may change; `ignored`: bits that it may set without effect. Others are #GP(0)."""
 

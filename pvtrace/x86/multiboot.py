@@ -6,8 +6,7 @@ Specification, version 0.6.96.
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.errors import InputError
 from pvtrace.x86.elf import EXECUTABLE, READABLE, WRITABLE, ElfSegment
@@ -41,8 +40,7 @@ _MODULE: Final = struct.Struct("<4I")
 _RANGE: Final = struct.Struct("<IQQI")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """`offset` is where it lies in the file. `addresses`: header, load, load end, bss end, entry; None without them."""
 
     offset: int
@@ -50,16 +48,14 @@ class Header:
     addresses: tuple[int, int, int, int, int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """A kernel that says by its header where it is loaded (the a.out kludge)."""
 
     segment: ElfSegment
     entry: int
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(NamedTuple):
     """A module in memory: its first physical address, its size in bytes, and the string that belongs to it."""
 
     start: int
@@ -71,8 +67,7 @@ Information = Callable[[int], bytes]
 """The information for the address at which it is to be placed."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryRange:
+class MemoryRange(NamedTuple):
     start: int
     end: int
     type: int

@@ -5,9 +5,8 @@ Pure: bytes in, frozen values out. Source: The Multiboot2 Specification, version
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.errors import InputError
 from pvtrace.x86 import multiboot
@@ -78,8 +77,7 @@ _ADDRESSES: Final = struct.Struct("<4I")
 _INFO_TAG: Final = struct.Struct("<2I")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """`offset` is where it lies in the file. `addresses`: header, load, load end, bss end; None without them, as
     `entry`."""
 
@@ -116,9 +114,9 @@ def _read(header: bytes, name: str, found: Header) -> Header:
                         f"{name}: its Multiboot 2 header requires information {missing[0]}, which is not there"
                     )
             case Wish.ADDRESS:
-                found = replace(found, addresses=_ADDRESSES.unpack(_exactly(body, _ADDRESSES.size, name)))
+                found = found._replace(addresses=_ADDRESSES.unpack(_exactly(body, _ADDRESSES.size, name)))
             case Wish.ENTRY:
-                found = replace(found, entry=int.from_bytes(_exactly(body, 4, name), "little"))
+                found = found._replace(entry=int.from_bytes(_exactly(body, 4, name), "little"))
             case Wish.CONSOLE:
                 wanted_console = int.from_bytes(_exactly(body, 4, name), "little")
                 if wanted_console & CONSOLE_REQUIRED and not wanted_console & CONSOLE_TEXT:

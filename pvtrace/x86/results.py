@@ -4,6 +4,7 @@ Frozen values only.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pvtrace.model.events import Attempt, Outcome
 from pvtrace.x86.effects import Effects, Raise
@@ -41,8 +42,7 @@ class Entered:
     esp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """`operand`: the number of the control, debug or model-specific register, the port, selector or linear address
     concerned; `value`: what was read or written. None where there is none."""
 

@@ -5,8 +5,7 @@ which knows CPL 1 or 3 and IOPL 0: the same algorithm with those numbers, so IF,
 a return to privilege level 0 is #GP(selector).
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.events import Attempt, Outcome
 from pvtrace.model.registers import Gpr, Seg, Segment
@@ -24,8 +23,7 @@ from pvtrace.x86.view import View
 _DATA_SEGMENTS: Final = (Seg.ES, Seg.FS, Seg.GS, Seg.DS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(NamedTuple):
     """What every IRET pops: `size` bytes each; `asked` is the full EFLAGS image."""
 
     size: int

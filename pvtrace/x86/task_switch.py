@@ -8,10 +8,9 @@ end the run, the debug trap bit, and tables that the two address spaces map diff
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from struct import pack, unpack
-from typing import Final
+from typing import Final, NamedTuple
 
 from pvtrace.model.registers import Gpr, Seg, Segment
 from pvtrace.model.stops import Why
@@ -61,8 +60,7 @@ class By(Enum):
     EVENT = "event"
 
 
-@dataclass(frozen=True, slots=True)
-class Switched:
+class Switched(NamedTuple):
     """`saved`: EFLAGS as stored for the old task; `image`, `cs`, `eip`, `ss`, `esp`: as the new task begins."""
 
     effects: Effects
@@ -74,8 +72,7 @@ class Switched:
     esp: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(NamedTuple):
     """What a TSS says of its task. `selectors` by Seg."""
 
     cr3: int

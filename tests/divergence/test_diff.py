@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +40,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
             if typed:
                 (folder / f"{len(known)}.txt").write_bytes(typed)
                 options["input"] = folder / f"{len(known)}.txt"
-            record(replace(RecordOptions(guest=path, output=output, console="null"), **options))  # type: ignore[arg-type]
+            record(RecordOptions(guest=path, output=output, console="null")._replace(**options))  # type: ignore[arg-type]
             known[key] = output
         return known[key]
 
@@ -414,7 +413,7 @@ def test_an_end_that_the_machine_brings_is_never_the_guests_choice(recorded: Rec
 def test_where_twins_go(tmp_path: Path) -> None:
     options = RecordOptions(guest=USERLAND.path)
     assert twin_paths(options, tmp_path) == (tmp_path / "userland.pvt", tmp_path / "userland.native.pvt")
-    assert twin_paths(replace(options, output=tmp_path / "x.pvt"), tmp_path)[1] == tmp_path / "x.native.pvt"
+    assert twin_paths(options._replace(output=tmp_path / "x.pvt"), tmp_path)[1] == tmp_path / "x.native.pvt"
 
 
 def test_what_was_typed_is_typed_again(recorded: Recorded, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def change_gates(built: Machine, **changes: Any) -> None:
     data = built.cpu.read_physical(IDT, 8)
     low, high = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:], "little")
     gate = Gate(low >> 16, low & 0xFFFF | high & 0xFFFF0000, high >> 8 & 0x1F, high >> 13 & 3, bool(high & 1 << 15))
-    built.cpu.write_physical(IDT, pack("<II", *encode_gate(replace(gate, **changes))) * 256)
+    built.cpu.write_physical(IDT, pack("<II", *encode_gate(gate._replace(**changes))) * 256)
 
 
 def set_stack(built: Machine, pointer: int) -> None:
@@ -138,7 +138,7 @@ def set_stack(built: Machine, pointer: int) -> None:
 
 def change_stack(built: Machine, **changes: int) -> None:
     stack = built.cpu.segment(Seg.SS)
-    built.cpu.set_segment(Seg.SS, replace(stack, **changes))
+    built.cpu.set_segment(Seg.SS, stack._replace(**changes))
 
 
 def flip_stack(built: Machine, bits: int) -> None:
@@ -159,7 +159,7 @@ def inner_selector(built: Machine, selector: int) -> None:
 
 
 def task(built: Machine, **changes: int) -> None:
-    built.cpu.tr = replace(built.cpu.tr, **changes)
+    built.cpu.tr = built.cpu.tr._replace(**changes)
 
 
 def tables(built: Machine, name: str, base: int, limit: int) -> None:
@@ -181,7 +181,7 @@ def write_protect(built: Machine) -> None:
 
 def code_segment(built: Machine, bits: int) -> None:
     code = built.cpu.segment(Seg.CS)
-    built.cpu.set_segment(Seg.CS, replace(code, attributes=code.attributes ^ bits))
+    built.cpu.set_segment(Seg.CS, code._replace(attributes=code.attributes ^ bits))
 
 
 POINTERS = {

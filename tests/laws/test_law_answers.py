@@ -157,9 +157,9 @@ def arrange(built: Machine, case: Case) -> None:
     if case.segment is not None:
         register, limit, change = case.segment
         segment = cpu.segment(register)
-        cpu.set_segment(register, replace(segment, limit=limit, attributes=segment.attributes ^ change))
+        cpu.set_segment(register, segment._replace(limit=limit, attributes=segment.attributes ^ change))
     stack = cpu.segment(Seg.SS)
-    cpu.set_segment(Seg.SS, replace(stack, attributes=stack.attributes & ~0x6000 | case.cpl << 13))
+    cpu.set_segment(Seg.SS, stack._replace(attributes=stack.attributes & ~0x6000 | case.cpl << 13))
     if case.tables:  # where the calls store: their own are live
         cpu.gdtr = TableRegister(case.registers[0], 0x2F)
         cpu.ldtr = Segment(0x28, case.registers[0], 0x2F, 0x8200)

@@ -1,6 +1,5 @@
 """No segment is irreversible: what is live follows its table at once."""
 
-from dataclasses import replace
 from struct import pack, unpack
 
 import pytest
@@ -223,4 +222,4 @@ def test_what_is_computed_is_computed_from_the_value_written() -> None:
     assert isinstance(reload, SetSegment)
     assert reload.segment.base == 0x9000
     assert reload.segment.limit == HOLE - 1 - 0x9000 - (HOLE - 0x9000) % 0x1000
-    assert replace(reload.segment, selector=0) == d.segment_from_descriptor(0, *unpack("<II", store.data))
+    assert reload.segment._replace(selector=0) == d.segment_from_descriptor(0, *unpack("<II", store.data))

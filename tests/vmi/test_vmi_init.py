@@ -139,7 +139,7 @@ def test_the_kernel_stack_comes_from_the_tss() -> None:
 @pytest.mark.parametrize("base", [0xF0000000, DATA])
 def test_a_tss_that_names_no_stack_is_passed_over(base: int) -> None:
     guest = Guest()
-    guest.tr = replace(d.segment_from_descriptor(TSS_SELECTOR, *guest.entry(TSS_SELECTOR)), base=base)
+    guest.tr = d.segment_from_descriptor(TSS_SELECTOR, *guest.entry(TSS_SELECTOR))._replace(base=base)
     assert status(guest) == 0
     assert guest.system.kernel_stack is None
 
@@ -156,19 +156,19 @@ def spoil_mode(guest: Guest) -> None:
 
 
 def spoil_level(guest: Guest) -> None:
-    guest.segments[Seg.SS] = replace(guest.segments[Seg.SS], attributes=d.with_dpl(d.FLAT_DATA, 2))
+    guest.segments[Seg.SS] = guest.segments[Seg.SS]._replace(attributes=d.with_dpl(d.FLAT_DATA, 2))
 
 
 def spoil_base(guest: Guest) -> None:
-    guest.segments[Seg.CS] = replace(guest.segments[Seg.CS], base=0x1000)
+    guest.segments[Seg.CS] = guest.segments[Seg.CS]._replace(base=0x1000)
 
 
 def spoil_limit(guest: Guest) -> None:
-    guest.segments[Seg.SS] = replace(guest.segments[Seg.SS], limit=HOLE - 0x1001)
+    guest.segments[Seg.SS] = guest.segments[Seg.SS]._replace(limit=HOLE - 0x1001)
 
 
 def spoil_size(guest: Guest) -> None:
-    guest.segments[Seg.CS] = replace(guest.segments[Seg.CS], attributes=d.FLAT_CODE & ~d.BIG)
+    guest.segments[Seg.CS] = guest.segments[Seg.CS]._replace(attributes=d.FLAT_CODE & ~d.BIG)
 
 
 @pytest.mark.parametrize("spoil", [spoil_mode, spoil_level, spoil_base, spoil_limit, spoil_size])

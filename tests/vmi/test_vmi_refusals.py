@@ -1,7 +1,5 @@
 """Calls that break a rule of the interface, or whose operands cannot be used: refused at the call site."""
 
-from dataclasses import replace
-
 import pytest
 
 from pvtrace.model.registers import Gpr, Seg
@@ -64,7 +62,7 @@ def test_a_call_from_user_mode_is_a_protection_fault_at_its_site(info: CallInfo)
 
 NOT_FLAT = {
     "null": d.null_segment(),
-    "base": replace(d.flat(KERNEL_DS | 1, 1, code=False, hole=HOLE), base=0x1000),
+    "base": d.flat(KERNEL_DS | 1, 1, code=False, hole=HOLE)._replace(base=0x1000),
     "limit": d.flat(KERNEL_DS | 1, 1, code=False, hole=HOLE - 0x1000),
 }
 
@@ -89,7 +87,7 @@ def test_data_segments_must_be_flat_for_the_calls_that_use_them(info: CallInfo, 
 def test_code_and_stack_must_be_32_bit(info: CallInfo, register: Seg) -> None:
     g = guest()
     segment = g.segments[register]
-    g.segments[register] = replace(segment, attributes=segment.attributes & ~d.BIG)
+    g.segments[register] = segment._replace(attributes=segment.attributes & ~d.BIG)
     text, effects = refused(g.call(info.name, generation_of(info)))
     assert f"{register.name} not a flat" in text
     assert effects == GP_AT_SITE

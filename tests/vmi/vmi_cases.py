@@ -220,7 +220,7 @@ DESCRIPTOR_CASES = [
         {"selector": TSS_SELECTOR},
         lambda g: (
             WriteMemory(GDT + TSS_SELECTOR + 5, bytes([0x8B])),
-            SetTr(replace(d.segment_from_descriptor(TSS_SELECTOR, *g.entry(TSS_SELECTOR)), attributes=0x8B00)),
+            SetTr(d.segment_from_descriptor(TSS_SELECTOR, *g.entry(TSS_SELECTOR))._replace(attributes=0x8B00)),
         ),
     ),
     Case("GetGDT", {"buffer_pointer": DATA}, (WriteMemory(DATA, pack("<HI", 0x3F, GDT)),)),

@@ -106,7 +106,7 @@ def test_conforming_handler_stays_at_the_level_of_its_caller() -> None:
 def test_v8086_pushes_and_nulls_the_data_segments() -> None:
     view = v8086(viopl=3)
     for register, selector in ((Seg.ES, 1), (Seg.DS, 2), (Seg.FS, 3), (Seg.GS, 4)):
-        view.segments[register] = replace(view.segments[register], selector=selector)
+        view.segments[register] = view.segments[register]._replace(selector=selector)
     ready(view, 13)
     enter(view, 13, error=0)
     image = 2 | eflags.IF | eflags.IOPL | eflags.VM | eflags.RF

@@ -77,7 +77,7 @@ def test_a_wild_table_is_tolerated(base: int) -> None:
 def test_lldt_loads_anew_what_is_in_the_ldt() -> None:
     view = kernel()
     view.put(LDT + 8, 0x00CFF3000000FFFF, 8)
-    view.segments[Seg.GS] = replace(segment(USER_SS), selector=0xF, base=0x77)
+    view.segments[Seg.GS] = segment(USER_SS)._replace(selector=0xF, base=0x77)
     view.gprs[Gpr.EAX] = LDT_SELECTOR
     view.apply(execute(view, LLDT_AX).effects)
     assert (view.segments[Seg.GS].base, view.segments[Seg.GS].limit) == (0, HOLE - 1)

@@ -4,9 +4,8 @@ Values alone. Sources: SDM volume 3, 10.6 and 10.11; 82093AA data sheet (290566)
 whose low words have the same form.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 MASKED: Final = 1 << 16
 """The mask bit of an entry of the local vector table and of a redirection entry."""
@@ -31,8 +30,7 @@ class Delivery(IntEnum):
     EXTERNAL = 7  # the vector is the 8259's
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """`destination`: an APIC id, or with `logical` a set of them in the form that DFR and LDR define."""
 
     delivery: Delivery
