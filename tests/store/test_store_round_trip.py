@@ -119,6 +119,10 @@ def test_iterating_from_the_middle(tmp_path: Path) -> None:
         assert next(trace.inputs(checkpoint.mark.inputs)).step > 100
 
 
+BEHIND = 60
+"""Steps that at most QUEUE jobs and one more hold, each of ten events and of those of one step."""
+
+
 def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
     path = tmp_path / "t.pvt"
     with TraceWriter(path, Contents(META), batch=10, backlog=1) as writer, read_beside(writer) as trace:
@@ -127,9 +131,9 @@ def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
             if step % 100 == 0:
                 writer.progress(Step(step))
             if step % 25 == 0:
-                newest = [event.step for event in trace.events()][-1]
+                newest = max((event.step for event in trace.events()), default=RESET)
                 last = trace.last()  # which the writer's thread may have moved since
-                assert step - 25 <= last <= step
+                assert step - BEHIND <= last <= step
                 assert newest <= last
                 trace.verify()
                 seen.append(last)
