@@ -30,7 +30,7 @@ BATCH: Final = 2048
 BACKLOG: Final = 16
 """Batches after which they are handed over whatever is being written at that moment."""
 
-QUEUE: Final = 6
+QUEUE: Final = 10
 """Jobs that may wait for being written, or be written, before the guest has to. What a kill can cost at most is as many
 backlogs and one more, and what the CPU has answered since it last stopped."""
 

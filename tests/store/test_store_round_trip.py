@@ -15,7 +15,7 @@ from pvtrace.model.stops import Stop, Why
 from pvtrace.store.contents import Contents
 from pvtrace.store.listing import Selection, count_calls, count_kinds, input_bytes, query, select
 from pvtrace.store.reader import TraceReader
-from pvtrace.store.writer import TraceWriter
+from pvtrace.store.writer import QUEUE, TraceWriter
 from tests.store.traces import (
     GUEST,
     KERNEL,
@@ -119,8 +119,8 @@ def test_iterating_from_the_middle(tmp_path: Path) -> None:
         assert next(trace.inputs(checkpoint.mark.inputs)).step > 100
 
 
-BEHIND = 60
-"""Steps that at most QUEUE jobs and one more hold, each of ten events and of those of one step."""
+BEHIND = 8 * (QUEUE + 1)
+"""Steps that are not in the file yet, at most: each job has ten events and those of one step."""
 
 
 def test_it_can_be_read_while_it_grows(tmp_path: Path) -> None:
