@@ -114,7 +114,7 @@ def recorded(options: RecordOptions, *, unwritten: bool) -> Took:
         for owner, name, instead in (
             (Machine, "snapshot", taking.timed(Machine.snapshot)),
             (Machine, "react", exits.counted(Machine.react)),
-            (transactions, "store_blob", keeping.timed(transactions.store_blob)),
+            (transactions, "store_blobs", keeping.timed(transactions.store_blobs)),
         ):
             stack.enter_context(mock.patch.object(owner, name, instead))
         if unwritten:
