@@ -192,7 +192,7 @@ def record(
             raise UsageError("--twin records twice: it cannot go with --gdb")
         return int(import_module("pvtrace.cli.record_twin").record_twin(options, printed or frozenset()))
     result = perform(options, printed or frozenset(), served_at)
-    say("\n".join([recorded(result), *next_commands(result.path)]))
+    say("\n".join([recorded(result), *not_typed(result), *next_commands(result.path)]))
     code = exit_code(result)
     if code == GUEST_FAILED:
         click.echo(f"pvtrace: the guest failed at step {result.stop.step}: {ending(result.stop)}", err=True)
@@ -265,6 +265,19 @@ def recorded(result: RecordResult) -> str:
         end = ending(result.stop)
     counts = f"{result.steps:,} steps, {result.events:,} events, {result.seconds:.1f} s"
     return f"recorded {shown(result.path)}: {counts}; {end}"
+
+
+def not_typed(result: RecordResult) -> list[str]:
+    """A line about what is left of the script, if something is: a text that a guest never says is easily misspelt."""
+    if not result.untyped:
+        return []
+    count, first = len(result.untyped), result.untyped[0]
+    waits = f"the first waits for {_quoted(first.wait)}" if first.wait else f"the first is {_quoted(first.text)}"
+    return [f"not typed: {count:,} of --type; {waits}"]
+
+
+def _quoted(data: bytes) -> str:
+    return repr(data.decode("utf-8", "backslashreplace"))
 
 
 def next_commands(path: Path) -> list[str]:

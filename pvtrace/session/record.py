@@ -29,6 +29,7 @@ from pvtrace.store.meta import Meta
 from pvtrace.store.writer import TraceFull, TraceWriter
 from pvtrace.tape.live import Keyboard, Live
 from pvtrace.tape.recording import RecordingTape
+from pvtrace.tape.script import Line
 from pvtrace.timeline.pace import RECORDING
 from pvtrace.version import VERSION
 
@@ -37,7 +38,7 @@ WOKE: Final = "virtual time has jumped"
 
 
 class RecordResult(NamedTuple):
-    """`seconds` of the host. `stop` is where the recording ends."""
+    """`seconds` of the host. `stop` is where the recording ends; `untyped`: what of its script was not typed."""
 
     path: Path
     stop: Stop
@@ -46,6 +47,7 @@ class RecordResult(NamedTuple):
     seconds: float
     interrupted: bool = False
     timed_out: bool = False
+    untyped: tuple[Line, ...] = ()
 
 
 class Prepared(NamedTuple):
@@ -106,7 +108,8 @@ def record(options: RecordOptions, observer: Observer = NOBODY) -> RecordResult:
         if watchers:
             tape.observer = lambda event: _tell(watchers, event)
         with world.stoppable(options.timeout):
-            return _Recording(machine, made.writer, world, options, made.goal, made.stops, observer).run()
+            done = _Recording(machine, made.writer, world, options, made.goal, made.stops, observer).run()
+    return done if guests.script is None else done._replace(untyped=guests.script.left)
 
 
 def _tell(watchers: list[Callable[[Event], None]], event: Event) -> None:

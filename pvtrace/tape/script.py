@@ -93,6 +93,11 @@ class Script:
     def open(self) -> bool:
         return bool(self._lines)
 
+    @property
+    def left(self) -> tuple[Line, ...]:
+        """What has not been typed."""
+        return tuple(self._lines)
+
     scripted = True
 
     def wait(self, seconds: float | None) -> bool:

@@ -101,6 +101,17 @@ def test_a_script_waits_for_what_the_guest_says(pvtrace: Pvtrace, assemble: Asse
     assert [piece["text"] for piece in pieces if piece["direction"] == "in"] == ["Ann\n", ".", "q"]
 
 
+def test_what_a_script_did_not_type_is_told(pvtrace: Pvtrace, assemble: Assemble) -> None:
+    guest = assemble(ECHO)
+    script = ("--type", r"name? =>Ann\n", "--type", r"Anne\n=>.", "--type", "q")
+    done = pvtrace("record", guest, "--vmi", "none", "--until", "8M", *script)
+    assert "not typed: 2 of --type; the first waits for 'Anne\\n'\n" in done.stderr
+    done = pvtrace("record", guest, "--vmi", "none", "--until", "1", "-o", "early.pvt", "--type", "p", "--type", "q")
+    assert "not typed: 1 of --type; the first is 'q'\n" in done.stderr
+    done = pvtrace("record", guest, "--vmi", "none", "-o", "whole.pvt", "--type", "q")
+    assert "not typed" not in done.stderr
+
+
 def test_a_script_types_at_the_same_steps_each_time(pvtrace: Pvtrace, assemble: Assemble, tmp_path: Path) -> None:
     """Whatever the host's clock does: two pieces are so many steps apart, not so many milliseconds."""
     guest = assemble(ECHO)
