@@ -70,9 +70,11 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         gc.disable()  # what modules hold is no garbage: looking for some in it costs a twelfth of the loading
-        command = getattr(import_module(COMMANDS[cmd_name].module), cmd_name)
-        gc.freeze()
-        gc.enable()
+        try:
+            command = getattr(import_module(COMMANDS[cmd_name].module), cmd_name)
+            gc.freeze()
+        finally:
+            gc.enable()
         assert isinstance(command, click.Command)
         return command
 

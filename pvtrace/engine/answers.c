@@ -30,6 +30,13 @@ bool answer(struct core *c, enum exit_code code, uint64_t until)
     return code_at && instruction_answer(c, code_at, until);
 }
 
+/* Whether the code may use privileged instructions: x86.operands.may_use_privileged */
+bool answer_privileged(const struct core *c)
+{
+    uint32_t cpl = c->env->hflags & HF_CPL;
+    return c->answering.paravirtual ? cpl < 3 : cpl == 0;
+}
+
 /* Whether the machine has to look here: an interrupt may be taken. */
 bool answer_due(const struct core *c)
 {

@@ -339,7 +339,9 @@ bool access_may_store_all(struct core *c, uint32_t linear, uint32_t size);
 void access_store(struct core *c, uint32_t linear, const void *data, uint32_t size, bool user);
 
 /* ---- events.c */
-enum how { HOW_CLI = 1, HOW_STI, HOW_PUSHF, HOW_POPF, HOW_IRET, HOW_DELIVERY, HOW_SYSENTER, HOW_SYSEXIT }; /* model.events.How, and Attempt */
+enum how { /* model.events.How, and Attempt */
+    HOW_CLI = 1, HOW_STI, HOW_PUSHF, HOW_POPF, HOW_IRET, HOW_DELIVERY, HOW_SYSENTER, HOW_SYSEXIT,
+};
 enum outcome { TOOK_EFFECT, TRAPPED, IGNORED = 3, READ_ONLY = 5, NO_CHANGE }; /* model.events.Outcome */
 struct event {
     enum event_kind kind;
@@ -368,6 +370,7 @@ bool events_left(struct core *c, uint64_t *number);
 /* ---- answers.c */
 bool answer(struct core *c, enum exit_code code, uint64_t until);
 bool answer_due(const struct core *c);
+bool answer_privileged(const struct core *c);
 
 /* ---- calls.c */
 bool calls_answer(struct core *c, const uint8_t *stub, uint64_t until);

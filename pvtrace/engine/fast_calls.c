@@ -47,8 +47,7 @@ static bool sysenter(struct core *c)
 /* Whether a kernel can leave by SYSEXIT; where to, then. */
 bool fast_exit_may(struct core *c, struct leaving *to)
 {
-    uint32_t cpl = c->env->hflags & HF_CPL;
-    if (!plain(c) || (c->answering.paravirtual ? cpl == USER_RING : cpl != 0))
+    if (!plain(c) || !answer_privileged(c))
         return false;
     env_segment code = segment(c, USER_CODE, USER_RING, DESCRIPTOR_CODE), stack = segment(c, USER_STACK, USER_RING, 0);
     *to = (struct leaving){

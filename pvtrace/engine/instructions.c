@@ -49,13 +49,6 @@ static bool rdtsc(struct core *c)
 
 /* ------------------------------------------------------------------ ports */
 
-/* Whether the code may use any port: IOPL allows it, without a look at the TSS. */
-static bool privileged(const struct core *c)
-{
-    uint32_t cpl = c->env->hflags & HF_CPL;
-    return c->answering.paravirtual ? cpl < 3 : cpl == 0;
-}
-
 static const struct port_byte *find(const struct port_byte *at, uint32_t count, uint16_t port)
 {
     while (count && at->port != port)
@@ -145,7 +138,7 @@ bool instruction_answer(struct core *c, const uint8_t *code, uint64_t until)
         return code[1] == 0xa2 ? cpuid(c) : code[1] == 0x31 ? rdtsc(c) : fast_call_answer(c, code[1]);
     if (flag_instruction_answer(c, code[0]) || entering_software(c, code) || leaving_answer(c, code[0]))
         return true;
-    if (c->steps + 1 >= until || !privileged(c))
+    if (c->steps + 1 >= until || !answer_privileged(c)) /* who is needs no look at IOPL and the TSS */
         return false;
     switch (code[0]) {
     case IN_IMMEDIATE: return in(c, code[1], 2);

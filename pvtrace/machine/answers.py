@@ -7,7 +7,7 @@ exits.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pvtrace.machine.calls import entry_of, results
 from pvtrace.machine.journal import LINE
@@ -83,6 +83,15 @@ def answerable() -> Iterator[Answerable]:
             )
 
 
+class _Known(NamedTuple):
+    """What the CPU knows of ports, as far as that may change: `line`: bytes of the console's unfinished line."""
+
+    changes: int
+    posting: int | None
+    masks: object
+    line: int
+
+
 class Answers:
     """Runs the CPU of one machine and takes over what it has answered. `allowed`: whether it may answer at all; `lag`:
     whether who hears the console may hear it later than the guest speaks."""
@@ -94,7 +103,7 @@ class Answers:
         self._twins = (machine.system, replace(machine.system, vif=not machine.system.vif))
         self._pages: tuple[object, object] = ((), ())
         self._apic: bool | None = None
-        self._ports: tuple[object, ...] | None = None
+        self._ports: _Known | None = None
         self._entries: tuple[int, ...] = ()
         self.allowed = True
         self.lag = False
@@ -174,7 +183,7 @@ class Answers:
         machine = self._machine
         platform, journal = machine.platform, machine.journal
         posting = platform.posting if self.lag or journal.heard is None else None
-        ports = (platform.uart.changes, platform.pic.calm and platform.pic.masks(), posting, len(journal.line))
+        ports = _Known(platform.uart.changes, posting, platform.pic.calm_masks(), len(journal.line))
         if ports != self._ports:
             self._ports = ports
             machine.cpu.tell_ports(
@@ -210,9 +219,8 @@ class Answers:
             journal.transmitted(byte, machine.system)
         for port, width, value in taken.written:
             machine.platform.bus.write(port, width, value, machine.ticks)
-        if self._ports is not None:
-            pic = machine.platform.pic  # what was written there and posted the CPU knows
-            self._ports = (self._ports[0], pic.calm and pic.masks(), self._ports[2], len(journal.line))
+        if self._ports is not None:  # what was written and posted the CPU knows
+            self._ports = self._ports._replace(masks=machine.platform.pic.calm_masks(), line=len(journal.line))
 
     def flipped(self, system: System) -> System:
         """With the other virtual IF. It changes to and fro, so the last two are kept."""

@@ -65,9 +65,9 @@ DISK_REGIONS: Final = (Region(0x1F0, 8, "disk"), Region(0x3F6, 1, "disk", 8))
 
 KEYBOARD_IRQ, UART_IRQ, RTC_IRQ, MOUSE_IRQ, DISK_IRQ = 1, 4, 8, 12, 14
 
-PIC_COMMANDS, PIC_MASKS = (0x20, 0xA0), (0x21, 0xA1)
-PIC_ENDS: Final = ((0xFF, 0x20), (0xF8, 0x60))
-"""OCW2 that ends the interrupt in service, or a named one, without rotation: bits to look at, and what they are."""
+PIC_MASKS: Final = (0x21, 0xA1)
+PIC_QUIET: Final = tuple(Quiet(port, 1, *end) for port in (0x20, 0xA0) for end in ((0xFF, 0x20), (0xF8, 0x60)))
+"""OCW2 that ends the interrupt in service, or a named one, without rotation."""
 PCI_ADDRESS: Final = Quiet(0xCF8, 4, 0, 0)
 
 APIC_PAGE: Final = 0xFFFFF000
@@ -109,15 +109,12 @@ class Platform:
 
     def held(self) -> list[Held]:
         """The masks of the 8259 pair, as long as they concern nobody else."""
-        pic = self.interrupts.pic
-        if not pic.calm:
-            return []
-        return [Held(port, *masks) for port, masks in zip(PIC_MASKS, pic.masks(), strict=True)]
+        masks = self.pic.calm_masks()
+        return [Held(port, *each) for port, each in zip(PIC_MASKS, masks, strict=True)] if masks else []
 
     def quiet(self) -> list[Quiet]:
         """Ends of interrupts, as long as none waits behind them, and the address of PCI configuration space."""
-        ends = [Quiet(port, 1, *end) for port in PIC_COMMANDS for end in PIC_ENDS] if self.interrupts.pic.calm else []
-        return [*ends, PCI_ADDRESS]
+        return [*PIC_QUIET, PCI_ADDRESS] if self.pic.calm_masks() else [PCI_ADDRESS]
 
     @property
     def posting(self) -> int | None:

@@ -23,10 +23,11 @@ def claim(path: Path, *, overwrite: bool) -> Path:
 
     Raises InputError if it cannot be written there or, without `overwrite`, if there is such a file.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"cannot write {path}: it is not a regular file")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already")
+    if path.exists():
+        if not path.is_file():
+            raise InputError(f"cannot write {path}: it is not a regular file")
+        if not overwrite:
+            raise InputError(f"{path} exists already")
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with _said(path):
         os.close(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))

@@ -81,9 +81,10 @@ def test_a_linked_executable_agrees_with_pyelftools(require_tool: Callable[[str]
         assert image.entry == reference["e_entry"]
         table = reference.get_section_by_name(".symtab")
         assert isinstance(table, SymbolTableSection)
+        symbols = elf.symbols_of(data)
         for symbol in table.iter_symbols():
             if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT"):
-                assert elf.symbols_of(data).address_of(symbol.name) == symbol["st_value"]
+                assert symbols.address_of(symbol.name) == symbol["st_value"]
 
 
 def test_symbol_lookup(require_tool: Callable[[str], Path], tmp_path: Path) -> None:

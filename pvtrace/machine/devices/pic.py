@@ -172,14 +172,13 @@ class Pic:
     def __init__(self) -> None:
         self._chips = (Chip(), Chip())
 
-    @property
-    def calm(self) -> bool:
-        """Whether every request is masked, and neither chip is being initialised, polled, or in special mask mode: then
-        masks, as long as they cover the requests, and the end of an interrupt, concern nobody outside."""
-        return all(not (chip.expects or chip.poll or chip.special_mask or chip.irr & ~chip.imr) for chip in self._chips)
-
-    def masks(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Of each chip: IMR, and IRR."""
+    def calm_masks(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """IMR and IRR of each chip, if every request is masked, and neither chip is being initialised, polled, or in
+        special mask mode, else None: then masks, as long as they cover the requests, and the end of an interrupt,
+        concern nobody outside."""
+        for chip in self._chips:  # a loop: this is asked at every exit of the CPU
+            if chip.expects or chip.poll or chip.special_mask or chip.irr & ~chip.imr:
+                return None
         first, second = self._chips
         return (first.imr, first.irr), (second.imr, second.irr)
 
