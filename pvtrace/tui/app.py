@@ -1,4 +1,4 @@
-"""The terminal: keys and mouse become messages, the model becomes a screen. The only place that knows prompt_toolkit.
+"""The terminal: keys and mouse become messages, the model becomes a screen, which controls.py hands to prompt_toolkit.
 
 The loop of messages (`App.send`) answers Looks at once and hands Work to the worker; everything that decides anything
 is in update.py.
@@ -13,7 +13,6 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +21,6 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.clipboard import ClipboardData
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.filters import Condition
-from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -35,8 +33,6 @@ from prompt_toolkit.layout import (
     FloatContainer,
     HSplit,
     Layout,
-    UIContent,
-    UIControl,
     VSplit,
     Window,
 )
@@ -48,6 +44,7 @@ from prompt_toolkit.styles import DynamicStyle, Style
 from pygments.lexers.sql import SqlLexer
 
 from pvtrace.tui import frame, layout, looks, style
+from pvtrace.tui.controls import Screen, Sign
 from pvtrace.tui.effects import (
     Alike,
     Cause,
@@ -99,35 +96,6 @@ def _tidy() -> None:
     would hold up a key for a tenth of a second."""
     gc.collect()
     gc.freeze()
-
-
-class Screen(UIControl):
-    """All lines, and what is under the mouse."""
-
-    def __init__(self, app: "App") -> None:
-        self._app = app
-
-    def is_focusable(self) -> bool:
-        return True
-
-    def create_content(self, width: int, height: int) -> UIContent:
-        del width
-        lines = self._app.lines()
-        prompt = self._app.model.prompt is not None
-        shown = lines[: height if not prompt else max(0, len(lines) - 1)]
-        made = [_fragments(item) for item in shown]
-        return UIContent(get_line=made.__getitem__, line_count=len(made), show_cursor=False)
-
-    def mouse_handler(self, mouse_event: MouseEvent) -> None:
-        self._app.pointed(mouse_event)
-
-
-def _fragments(item: Line) -> StyleAndTextTuples:
-    """Neighbours of one style together: the terminal's library takes its time for each."""
-    return [
-        (f"class:{role.value}" + (f" class:{on.value}" if on else ""), "".join(span.text for span in run))
-        for (role, on), run in groupby(item, key=lambda span: (span.role, span.on))
-    ]
 
 
 class App:
@@ -337,7 +305,7 @@ class App:
         typing = Condition(lambda: self.model.prompt is not None)
         self._screen = Window(Screen(self), always_hide_cursor=True)
         line = DynamicContainer(lambda: self._lines[self._sign])
-        sign = Window(height=1, width=2, char=" ", content=_Sign(self))
+        sign = Window(height=1, width=2, char=" ", content=Sign(self))
         body = HSplit([self._screen, ConditionalContainer(VSplit([sign, line], height=1), typing)])
         menu = Float(xcursor=True, ycursor=True, content=CompletionsMenu(max_height=8))
         return Layout(FloatContainer(body, [menu]), focused_element=self._screen)
@@ -433,19 +401,6 @@ class App:
 def _made(theme: str) -> Style:
     """One and the same object each time, or everything would be drawn anew."""
     return Style.from_dict(style.rules(theme))
-
-
-class _Sign(UIControl):
-    """The sign in front of what is typed."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    def create_content(self, width: int, height: int) -> UIContent:
-        del width, height
-        prompt = self._app.model.prompt
-        text: StyleAndTextTuples = [("class:key", f" {prompt.sign if prompt else ''}")]
-        return UIContent(get_line=lambda _: text, line_count=1, show_cursor=False)
 
 
 def osc52(text: str) -> str:
