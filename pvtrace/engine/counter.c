@@ -368,11 +368,25 @@ static enum exit_code finish(struct core *c, enum exit_code code)
     return code;
 }
 
+/* Whether a breakpoint stops the run right here. To translate what is behind it would mark its page accessed, which a run
+ * that ends here by its steps does not do. What cannot be fetched is a fault first. */
+static bool breaks_here(struct core *c)
+{
+    uint32_t linear = (uint32_t)(c->env->eip + c->env->segs[1].base);
+    struct walk w;
+    return c->nbreakpoints && c->broke_at != c->steps && block_breakpoint(c, linear) && linear < c->hole &&
+           mmu_walk(c, linear, FETCH, (c->env->hflags & HF_CPL) == 3, WALK_LOOK, &w) && w.physical < c->ram_size;
+}
+
 enum exit_code counter_run(struct core *c, uint64_t until)
 {
     running = c;
     enum exit_code code = EXIT_ARRIVED;
     while (code == EXIT_ARRIVED && c->steps < until) {
+        if (breaks_here(c)) {
+            code = EXIT_BREAK;
+            break;
+        }
         int64_t slice = until - c->steps < SLICE ? (int64_t)(until - c->steps) : SLICE;
         budget = slice;
         current = NULL;

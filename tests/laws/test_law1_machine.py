@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvtrace.machine.machine import Machine
-from pvtrace.model.events import Event
+from pvtrace.model.events import Event, Kind
 from pvtrace.model.inputs import Input, InputKind
 from pvtrace.model.step import Step
-from pvtrace.model.stops import Stop
+from pvtrace.model.stops import Stop, Why
 from pvtrace.tape.scripted import ScriptedTape
 from tests.examples import examples
 from tests.machine.guests import GUESTS
@@ -100,6 +100,21 @@ def test_small_guests(name: str, paravirtual: bool, data: st.DataObject, snapsho
 def test_every_step_by_itself(name: str, paravirtual: bool) -> None:
     last = straight(name, paravirtual)[0].step
     check(name, paravirtual, list(range(min(last, 3000))), snapshots=False)
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_a_breakpoint_stops_where_a_run_ends(name: str) -> None:
+    """Nothing of the instruction behind it has happened, not even the fetch that marks its page."""
+    _, events = straight(name, True)
+    returns = (event.args[1] for event in events if event.kind is Kind.RETURN)  # where pages are fetched first
+    entered = {address for address in returns if isinstance(address, int)}
+    for address in sorted({*entered, *(event.pc for event in events[:: max(1, len(events) // 20)])}):
+        stopped, arrived = build(name, True)[0], build(name, True)[0]
+        stopped.cpu.set_breakpoints([address])
+        stop = stopped.run(LIMIT)
+        if stop.why is Why.BREAKPOINT:
+            arrived.run(stopped.step)
+            assert end(stopped, stop)[1:] == end(arrived, stop)[1:]
 
 
 @pytest.mark.slow
